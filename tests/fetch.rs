@@ -21,7 +21,7 @@ fn a_build_without_hub_explains_how_to_get_the_files() {
     {
         let dir = WorkDir::new();
         dir.gan(&format!("data fetch {name}"))
-            .expect(2, &[&words[..], &["feature \"hub\"", "--features hub"]].concat());
+            .expect(2, &[&words[..], &["feature \"hub\"", "default features"]].concat());
         assert!(!dir.path("data").exists());
     }
 }

@@ -16,6 +16,8 @@ mod folders;
 mod formats;
 mod full_disk;
 mod generate;
+#[cfg(feature = "hub")]
+mod hub;
 mod interpolate;
 mod kills;
 mod kills_at_calls;

@@ -57,19 +57,15 @@ fn mpi() -> Result<&'static [&'static str], Fault> {
 type Step = (&'static str, Option<Cargo>);
 
 /// Returns the steps. All use the release profile, which is the quickest way through the whole list: build scripts and macros are compiled
-/// once per profile, clippy and doc read the same checked dependencies, and the tests alone need machine code of them. The feature `hub`
-/// would compile the dependencies again, so its tests are run by hand: see docs/fetch.md.
-fn steps(mpi: &[&str]) -> [Step; 6] {
+/// once per profile, clippy and doc read the same checked dependencies, and the tests alone need machine code of them.
+fn steps(mpi: &[&str]) -> [Step; 5] {
     let clippy = ["clippy", "--workspace", "--all-targets", "--release"];
     let clippy = Cargo::new(clippy).args(mpi).args(["--", "-D", "warnings"]);
-    let hub = ["clippy", "-p", "gan-data", "-p", "gan-cli", "--features", "gan-cli/hub", "--all-targets", "--release"];
-    let hub = Cargo::new(hub).args(["--", "-D", "warnings"]);
     let doc = Cargo::new(["doc", "--workspace", "--no-deps", "--release"]).with("RUSTDOCFLAGS", "-D warnings");
     [
         ("fmt", Some(Cargo::new(["fmt", "--all", "--check", "--"]).args(declared_by_macros()))),
         ("tidy", None),
         ("clippy", Some(clippy)),
-        ("clippy with the hub", Some(hub)),
         ("doc", Some(doc)),
         ("test", Some(cargo_test(&[], mpi))),
     ]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Combinations of features that the README names and this system can compile; CUDA and Metal have their own commands.
-const COMBINATIONS: [&str; 4] = ["", "hub", "mpi", "hub,mpi"];
+const COMBINATIONS: [&str; 4] = ["", "allocator", "hub", "allocator,hub,mpi"];
 
 /// Parts of CUDA 13.0 that candle's build needs. NCCL has the version of the bindings, or a later one.
 const PACKAGES: [&str; 9] = [
@@ -42,7 +42,8 @@ pub fn all() -> Outcome {
         let named: Vec<String> =
             features.split(',').filter(|f| !f.is_empty()).map(|f| format!("gan-cli/{f}")).collect();
         // With the whole workspace, so that one build of the dependencies serves all.
-        compile(&Cargo::new(["check", "--release", "--workspace", "--features", &named.join(",")]))?;
+        let check = ["check", "--release", "--workspace", "--no-default-features", "--features", &named.join(",")];
+        compile(&Cargo::new(check))?;
     }
     println!("xtask check-features: all compile");
     Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::man::ManArgs;
 use crate::project::ProjectArgs;
+use crate::push::PushArgs;
 use crate::report::ReportArgs;
 use crate::show::{PresetCommand, SummaryArgs};
 use crate::train::TrainArgs;
@@ -58,6 +59,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Export a network as ONNX or as a PyTorch module.
     Export(ExportArgs),
+    /// Upload a run to the Hugging Face Hub, with a model card.
+    Push(PushArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
     /// Write a run as one HTML page: curves, samples, networks, settings.

@@ -220,7 +220,7 @@ fn subject(source: &str, args: &EvaluateArgs) -> Result<(Subject, Option<Maker>)
         }
         return Ok((Subject::Folder(path.into()), None));
     }
-    if !path.exists() && presets::find(source).is_none() {
+    if !path.exists() && presets::find(source).is_none() && source::on_hub(path).is_none() {
         let wanted = "a run folder, a weight file, a folder of images or a .npy file";
         return Err(usage(source, format_args!("there is no such file or folder: name {wanted}")));
     }

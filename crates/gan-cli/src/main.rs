@@ -17,6 +17,7 @@ mod output;
 mod print;
 mod progress;
 mod project;
+mod push;
 mod report;
 mod seeds;
 mod sheets;
@@ -107,6 +108,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Project(args) => project::run(&args)?,
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
         Command::Export(args) => export::run(&args)?,
+        Command::Push(args) => push::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,

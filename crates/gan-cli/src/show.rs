@@ -50,7 +50,7 @@ pub fn devices() -> Result<()> {
 /// Prints both networks of a preset, file or run, or the one in a weight file.
 pub fn summary(args: &SummaryArgs) -> Result<()> {
     let path = Path::new(&args.source);
-    if path.extension().is_some_and(|e| e == "safetensors") {
+    if path.extension().is_some_and(|e| e == "safetensors") || source::on_hub(path).is_some() {
         if !args.set.is_empty() {
             return Err(usage(&args.source, "is a weight file, which has no settings to change: leave out --set"));
         }

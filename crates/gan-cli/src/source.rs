@@ -129,8 +129,61 @@ pub fn best_weight_file(run: &Path) -> Result<PathBuf> {
     if file.is_file() { Ok(file) } else { Err(usage(run.display(), problem)) }
 }
 
-/// Returns the weight file itself, or a run folder's.
+/// Start of the name of a weight file on the Hugging Face Hub: `hub:owner/name`, or `hub:owner/name/path/in/it.safetensors`.
+const HUB: &str = "hub:";
+
+/// Returns the name on the Hub that `source` begins with [`HUB`].
+pub fn on_hub(source: &Path) -> Option<&str> {
+    source.to_str()?.strip_prefix(HUB).filter(|_| !source.exists())
+}
+
+/// Fetches a weight file from the Hub, unless its cache has it.
+#[cfg(feature = "hub")]
+fn fetched(name: &str) -> Result<PathBuf> {
+    use gan_hub::{Environment, Hub};
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    // A command may read its source several times.
+    static FETCHED: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut known = FETCHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(path) = known.get(name) {
+        return Ok(path.clone());
+    }
+    let (repository, file) = match name.match_indices('/').nth(1) {
+        Some((at, _)) => (&name[..at], &name[at + 1..]),
+        None => (name, "generator.safetensors"),
+    };
+    let hub = Hub::new(Environment::of_this_process())?;
+    let mut meter = crate::progress::Meter::new(false);
+    let path = hub.newest(&model(repository)?, file, &mut |file, done, total| {
+        meter.show(file, done, total, "byte");
+    });
+    meter.end();
+    let path = path?;
+    known.insert(name.into(), path.clone());
+    Ok(path)
+}
+
+/// Returns the repository `owner/name` of a model.
+#[cfg(feature = "hub")]
+pub fn model(name: &str) -> Result<gan_hub::Repository> {
+    let repository = gan_hub::Repository::new(gan_hub::Kind::Model, name);
+    repository.map_err(|error| crate::args::Usage(error.to_string()).into())
+}
+
+#[cfg(not(feature = "hub"))]
+fn fetched(name: &str) -> Result<PathBuf> {
+    let problem = "this build of gan has no feature \"hub\" and cannot download: build it with its default features";
+    Err(usage(format_args!("{HUB}{name}"), problem))
+}
+
+/// Returns the weight file itself, a run folder's, or one that is fetched from the Hub (`hub:owner/name`).
 pub fn weight_file(source: &Path) -> Result<PathBuf> {
+    if let Some(name) = on_hub(source) {
+        return fetched(name);
+    }
     let file = source.join("generator.safetensors");
     if source.is_file() || file.is_file() {
         return Ok(if source.is_file() { source.to_path_buf() } else { file });
@@ -142,7 +195,7 @@ pub fn weight_file(source: &Path) -> Result<PathBuf> {
         false if is_preset => {
             format!("is a preset, not yet trained: gan train {}, then name the run's folder", shell_quoted(source))
         }
-        false => "there is no such file or folder: name a run folder or a weight file (generator.safetensors)".into(),
+        false => "there is no such file or folder: name a run folder, a weight file (generator.safetensors), or hub:owner/name".into(),
     };
     Err(usage(source.display(), problem))
 }

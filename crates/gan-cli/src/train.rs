@@ -100,7 +100,10 @@ fn run_rank(args: &TrainArgs, quiet: bool, rank: &Rank) -> Result<ExitCode> {
     };
     let threads = match &plan {
         Some(plan) => plan.as_ref().map_or(0, |plan| plan.config().train.threads),
-        None => source::plan(presets::OWN_IMAGES, &assignments(args)).map_or(0, |plan| plan.config().train.threads),
+        None => {
+            let plan = assignments(args).and_then(|all| source::plan(presets::OWN_IMAGES, &all));
+            plan.map_or(0, |plan| plan.config().train.threads)
+        }
     };
     rank.compute(threads, || {
         // Images are surveyed with all threads.
@@ -215,7 +218,7 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
     }
     own_images::refuse_others(args)?;
     let from = if args.resume { target.to_string_lossy().into_owned() } else { args.source.clone() };
-    let assignments = assignments(args);
+    let assignments = assignments(args)?;
     let source = Path::new(&args.source);
     if args.resume && source.is_file() && !own_images::is_source(&args.source) && source != target.join("config.toml") {
         print::note(format_args!(
@@ -232,15 +235,18 @@ fn plan(args: &TrainArgs, target: &Path) -> Result<Plan> {
 }
 
 /// Returns the settings that the arguments change.
-fn assignments(args: &TrainArgs) -> Vec<String> {
+fn assignments(args: &TrainArgs) -> Result<Vec<String>> {
     let mut assignments = args.set.clone();
     assignments.extend(args.steps.map(|n| format!("train.steps={n}")));
     assignments.extend(args.epochs.map(|n| format!("train.epochs={n}")));
     assignments.extend(args.seed.map(|n| format!("train.seed={n}")));
-    let from = args.from.as_ref().map(|from| toml::Value::String(from.to_string_lossy().into_owned()));
-    assignments.extend(from.map(|from| format!("train.from={from}")));
+    if let Some(from) = &args.from {
+        let from = if source::on_hub(from).is_some() { source::weight_file(from)? } else { from.clone() };
+        let from = toml::Value::String(from.to_string_lossy().into_owned());
+        assignments.push(format!("train.from={from}"));
+    }
     assignments.extend(args.threads.map(|n| format!("train.threads={n}")));
-    assignments
+    Ok(assignments)
 }
 
 fn failed(folder: &RunFolder, step: u64) -> String {

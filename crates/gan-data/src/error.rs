@@ -50,6 +50,11 @@ pub enum Error {
     #[error("{0}")]
     Worker(String),
 
+    /// A file of a data set could not be fetched.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] gan_hub::Error),
+
     /// Candle could not make the tensor of a batch.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -2,7 +2,7 @@
 //!
 //! [`run()`] steps a [`gan_train::Trainer`] while observers record. In reading order: `run` (the loop and its observers), [`RunFolder`],
 //! `record` (metrics, checkpoints), [`evaluate`] (sample quality) and [`gan_alarms`] (failures), [`RunSummary`], [`pictures`] and
-//! [`planes`] (drawing), `resume`, [`report`] (the folder as one page), [`project`] (latent vectors of images, by an [`image_distance`];
+//! [`planes`] (drawing), `resume`, [`report`] (the folder as one page), [`ModelCard`] (its page on the Hub), [`project`] (latent vectors of images, by an [`image_distance`];
 //! [`ssim`](mod@ssim) measures the result).
 
 mod error;
@@ -11,6 +11,7 @@ mod evaluation_observer;
 mod folder;
 pub mod image_distance;
 mod log;
+mod model_card;
 pub mod pictures;
 pub mod planes;
 pub mod project;
@@ -23,6 +24,7 @@ pub mod ssim;
 
 pub use error::{Error, Result};
 pub use folder::{Existing, PICTURES, RunFolder, owner, resolved};
+pub use model_card::ModelCard;
 pub use record::observers;
 pub use resume::resume;
 pub use run::{Observer, Outcome, follow, run};

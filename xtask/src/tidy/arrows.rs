@@ -3,13 +3,14 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
+    ("gan-hub", &["gan-base"]),
     ("gan-cuda", &["gan-kernels"]),
     ("gan-comm", &["gan-base", "gan-kernels"]),
     ("gan-core", &["gan-base", "gan-kernels"]),
-    ("gan-data", &["gan-base", "gan-kernels", "gan-core"]),
+    ("gan-data", &["gan-base", "gan-kernels", "gan-hub", "gan-core"]),
     ("gan-metrics", &["gan-base", "gan-kernels", "gan-core"]),
     ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
@@ -38,6 +39,7 @@ const LIBRARIES: &[&str] = &[
     "gan-train",
     "gan-run",
     "gan-export",
+    "gan-hub",
 ];
 
 /// Checks that every dependency in a manifest is in the table. xtask has none, not even external ones.

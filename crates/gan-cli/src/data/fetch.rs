@@ -38,7 +38,7 @@ pub fn run(args: &FetchArgs, quiet: bool) -> Result<()> {
 fn fetch(source: &Source, target: &Path, _: bool) -> Result<()> {
     let problem = format!(
         "gan data fetch {}: this build of gan has no feature \"hub\" and cannot download. By hand: {} (the readers look in {} too). To \
-         download, build gan from its repository: cargo build --release -p gan-cli --features hub",
+         download, build gan with its default features",
         source.name,
         source.by_hand,
         target.display()
@@ -51,7 +51,8 @@ fn fetch(source: &Source, target: &Path, quiet: bool) -> Result<()> {
     use crate::print;
     use crate::progress::Meter;
     use gan_base::messages::counted;
-    use gan_data::fetch::{Environment, Progress};
+    use gan_data::fetch::Progress;
+    use gan_hub::Environment;
 
     let environment = Environment::of_this_process();
     if !quiet {

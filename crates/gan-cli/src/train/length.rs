@@ -16,7 +16,7 @@ pub fn for_images(args: &TrainArgs, quiet: bool) -> Result<Plan> {
     target(args)?;
     let has_gpu = ["auto", "cuda"].iter().any(|name| args.device.starts_with(name)) && gan_train::device::has_gpu();
     let (preset, mut settings) = own_images::choose(args, has_gpu, quiet)?;
-    settings.extend(assignments(args));
+    settings.extend(assignments(args)?);
     source::plan(&preset, &settings)
 }
 

@@ -1,15 +1,13 @@
 //! `gan data fetch`: data sets from the Hugging Face Hub, converted to the files that the readers expect.
 //!
-//! Each data set has a [`Source`]; `answers` parses what the server sends; `hub`, with the feature of that name, does the rest.
+//! Each data set has a [`Source`]; `hub`, with the feature of that name, fetches it by `gan_hub`.
 
-#[doc(hidden)] // public for the fuzz target alone
-pub mod answers;
 #[cfg(feature = "hub")]
 mod hub;
 
 pub use crate::places::target;
 #[cfg(feature = "hub")]
-pub use hub::{Environment, Progress, fetch};
+pub use hub::{Progress, fetch};
 
 /// One data set on the Hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

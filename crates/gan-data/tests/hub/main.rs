@@ -2,10 +2,11 @@
 
 mod server;
 
-use gan_data::fetch::{Environment, Progress, Source, fetch};
+use gan_data::fetch::{Progress, Source, fetch};
 use gan_data::{
     Cifar10, Dataset, DatasetConfig, DatasetEntry, DatasetSpec, Error, FashionMnist, Mnist, OpenOptions, Split,
 };
+use gan_hub::Environment;
 use server::{COMMIT, Manner, Server};
 use std::fs;
 use std::path::{Path, PathBuf};

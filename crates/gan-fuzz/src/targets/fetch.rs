@@ -2,7 +2,7 @@
 
 use crate::place::{joined, parts};
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_data::fetch::answers::{Refusal, commit, files, next_page};
+use gan_hub::answers::{Refusal, commit, files, next_page};
 use std::path::{Component, Path};
 
 /// Reads the responses and checks that all paths in them are inside the repository.
@@ -47,7 +47,7 @@ fn body(input: &[u8]) -> Outcome {
     };
     let sha = commit(sha.unwrap_or_default()).map_err(words)?;
     assert!(!sha.is_empty() && sha.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    for file in files(page.unwrap_or_default()).map_err(words)? {
+    for file in files(page.unwrap_or_default(), ".parquet").map_err(words)? {
         let inside = Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));
         assert!(inside && file.path.ends_with(".parquet"), "{}", file.path);
         assert!(file.sha256.len() == 64 && file.sha256.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')));

@@ -1,23 +1,15 @@
 //! Fetching a data set from start to end: list, download, convert, put in place.
 //!
-//! In reading order: `environment` says where to fetch from; `client` asks the server; `cache` stores files, which `download` fetches,
-//! resumes and checks; `rows` reads them; `layout` converts them; `staging` puts the new folder in its place.
+//! In reading order: this file (list and download, by [`gan_hub`]); `rows` reads the files; `layout` converts them; `staging` puts the new
+//! folder in its place.
 
-mod cache;
-mod client;
-mod download;
-mod environment;
 mod layout;
 mod rows;
 mod staging;
 
-pub use environment::Environment;
-
-use super::answers::RemoteFile;
 use super::{Layout, Source};
 use crate::Error;
-use cache::Cache;
-use client::Client;
+use gan_hub::{Environment, Hub, Kind, Listing, RemoteFile, Repository};
 use staging::{Staging, is_there};
 use std::path::Path;
 
@@ -42,12 +34,6 @@ pub enum Progress<'a> {
     },
 }
 
-/// A data set's Parquet files at one commit, sorted by path.
-struct Listing {
-    commit: String,
-    files: Vec<RemoteFile>,
-}
-
 /// Fetches `source` into the folder `target`, which appears whole or not at all. Returns the number of images, or `None` if the data set
 /// was there before and every file has its checksum. Files in the Hub's cache are not fetched again; interrupted downloads resume.
 ///
@@ -67,14 +53,15 @@ pub fn fetch(
     if is_there(target)? {
         return Ok(None);
     }
-    let client = Client::new(environment, *source)?;
-    let cache = Cache::open(&client.environment.cache, source.repository)?;
-    let cached = client.environment.is_offline.then(|| cache.listing()).flatten();
-    let listing = cached.map_or_else(|| client.list(), Ok)?;
+    let hub = Hub::new(environment)?;
+    let repository = Repository::new(Kind::Dataset, source.repository)?;
+    let by_hand = || format!("get the files by hand: {}", source.by_hand);
+    let listing = hub.list(&repository, ".parquet").map_err(|error| error.or(by_hand()))?;
+    let mut download = |file: &str, done, total| watch(Progress::Download { file, done, total });
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
     for (paths, files) in parts.iter_mut().zip(choose(source, &listing)?) {
         for file in files {
-            paths.push(download::file(&client, &cache, &listing.commit, file, watch)?);
+            paths.push(hub.file(&repository, &listing.commit, file, &mut download)?);
         }
     }
     let mut staging = Staging::new(target)?;

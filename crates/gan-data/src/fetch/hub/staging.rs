@@ -1,8 +1,8 @@
 //! The folder of a fetched data set: written beside its target, with checksums, and renamed when it is complete.
 
-use super::cache::{sha256, sha256_of_file};
 use crate::Error;
 use gan_base::regular_file;
+use gan_hub::{sha256, sha256_of_file};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};

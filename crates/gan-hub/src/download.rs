@@ -1,10 +1,9 @@
 //! Downloading one file into the cache: complete files stay, interrupted ones resume, and the checksum decides.
 
-use super::Progress;
-use super::cache::{Cache, Part};
-use super::client::Client;
-use crate::Error;
-use crate::fetch::answers::{Refusal, RemoteFile};
+use crate::answers::{Refusal, RemoteFile};
+use crate::cache::{Cache, Part};
+use crate::client::Client;
+use crate::{Error, Repository, Watch};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 use std::io::Read;
@@ -23,18 +22,19 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Fetches `file` of `commit`, unless the cache has it, and returns the path of its bytes.
 ///
 /// # Errors
-/// [`Error::Fetch`] if the server refuses, repeatedly breaks off, or sends bytes with another SHA-256; bytes fetched so far are kept for
+/// [`Error::Refused`] if the server refuses, repeatedly breaks off, or sends bytes with another SHA-256; bytes fetched so far are kept for
 /// the next time, except wrong ones. [`Error::Read`] and [`Error::Write`] for the cache's files.
-pub(super) fn file(
+pub(crate) fn file(
     client: &Client,
     cache: &Cache,
+    repository: &Repository,
     commit: &str,
     file: &RemoteFile,
-    watch: &mut dyn FnMut(Progress<'_>),
+    watch: &mut Watch,
 ) -> Result<PathBuf, Error> {
     if !cache.has(file)? {
-        let mut watch = |done| watch(Progress::Download { file: &file.path, done, total: file.size });
-        let mut download = Download { client, commit, file, part: cache.part(file)?, watch: &mut watch };
+        let mut watch = |done| watch(&file.path, done, file.size);
+        let mut download = Download { client, repository, commit, file, part: cache.part(file)?, watch: &mut watch };
         download.run()?;
         download.part.finish(&cache.blob(file))?;
     }
@@ -44,6 +44,7 @@ pub(super) fn file(
 
 struct Download<'a> {
     client: &'a Client,
+    repository: &'a Repository,
     commit: &'a str,
     file: &'a RemoteFile,
     part: Part,
@@ -79,7 +80,7 @@ impl Download<'_> {
         let found = format!("found SHA-256 {found}, expected {sha256}");
         let advice =
             "the bytes were damaged on the way or the server is not what it says: nothing of them was kept; try again";
-        Err(Error::fetch(format!("{path}: wrong checksum"), found, advice))
+        Err(Error::refused(format!("{path}: wrong checksum"), found, advice))
     }
 
     /// Sends one request and appends the answer as far as it comes. The inner error is the server's, the outer that of the cache's files.
@@ -94,7 +95,7 @@ impl Download<'_> {
         if done == size {
             return Ok(Ok(()));
         }
-        let response = match self.client.open(self.commit, self.file, done) {
+        let response = match self.client.open(self.repository, self.commit, self.file, done) {
             Ok(response) => response,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -121,7 +122,7 @@ impl Download<'_> {
         let what = format!("{} from {}", self.file.path, self.client.environment.endpoint);
         let kept = format!("{} of {} bytes are kept", self.part.len()?, self.file.size);
         let advice = format!("{kept}: check the network and give the same command again to go on from there");
-        Ok(Error::fetch(what, found, advice))
+        Ok(Error::refused(what, found, advice))
     }
 }
 

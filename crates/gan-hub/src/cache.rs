@@ -1,9 +1,8 @@
-//! The cache of the Hub's tools, shared with Python's `huggingface_hub`: `datasets--OWNER--NAME/blobs/SHA256` holds the bytes,
+//! The cache of the Hub's tools, shared with Python's `huggingface_hub`: `models--OWNER--NAME/blobs/SHA256` holds the bytes,
 //! `snapshots/COMMIT/PATH` links to them, `refs/main` names the commit.
 
-use super::Listing;
-use crate::Error;
-use crate::fetch::answers::{RemoteFile, is_commit};
+use crate::answers::{RemoteFile, is_commit};
+use crate::{Error, Listing, Repository};
 use gan_base::regular_file;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -14,14 +13,14 @@ use std::path::{Path, PathBuf};
 const MOST_NAME: u64 = 4096;
 
 /// A repository's part of the cache.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     root: PathBuf,
 }
 
 impl Cache {
-    /// The cache of `repository` (`owner/name`) in the folder `hub`. Creates the folders that it needs.
-    pub fn open(hub: &Path, repository: &str) -> Result<Self, Error> {
-        let root = hub.join(format!("datasets--{}", repository.replace('/', "--")));
+    /// The cache of `repository` in the folder `hub`. Creates the folders that it needs.
+    pub fn open(hub: &Path, repository: &Repository) -> Result<Self, Error> {
+        let root = hub.join(repository.folder());
         let blobs = root.join("blobs");
         fs::create_dir_all(&blobs).map_err(Error::write(&blobs))?;
         Ok(Self { root })
@@ -56,19 +55,19 @@ impl Cache {
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(Error::write(&path))?;
         // On systems without locks, the checksum reveals two processes at once.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(Error::fetch(path.display(), "another process is fetching this file", "wait for it to end"));
+            return Err(Error::refused(path.display(), "another process is fetching this file", "wait for it to end"));
         }
         Ok(Part { file, path })
     }
 
-    /// The Parquet files of the snapshot that `refs/main` names, if there are any.
-    pub fn listing(&self) -> Option<Listing> {
+    /// The files with this ending in the snapshot that `refs/main` names, if there are any.
+    pub fn listing(&self, ending: &str) -> Option<Listing> {
         let commit = regular_file::read_to_string(&self.root.join("refs/main"), MOST_NAME).ok()?.trim().to_string();
         if !is_commit(&commit) {
             return None;
         }
         let mut files = Vec::new();
-        list(&self.root.join("snapshots").join(&commit), "", &mut files).ok()?;
+        list(&self.root.join("snapshots").join(&commit), "", ending, &mut files).ok()?;
         files.sort_by(|a: &RemoteFile, b| a.path.cmp(&b.path));
         (!files.is_empty()).then_some(Listing { commit, files })
     }
@@ -85,17 +84,20 @@ impl Cache {
     }
 }
 
-/// Collects the links to Parquet files in `folder` and below. Their targets are named by their SHA-256.
-fn list(folder: &Path, prefix: &str, files: &mut Vec<RemoteFile>) -> io::Result<()> {
+/// Collects the links to files with this ending in `folder` and below, whose targets are named by their SHA-256.
+fn list(folder: &Path, prefix: &str, ending: &str, files: &mut Vec<RemoteFile>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
-            list(&entry.path(), &format!("{path}/"), files)?;
-        } else if path.ends_with(".parquet") {
+            list(&entry.path(), &format!("{path}/"), ending, files)?;
+        } else if path.ends_with(ending) {
             let target = fs::read_link(entry.path())?;
             let sha256 = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.push(RemoteFile { path, size: fs::metadata(entry.path())?.len(), sha256 });
+            // Other tools' small files are named by git's hash.
+            if sha256.len() == 64 {
+                files.push(RemoteFile { path, size: fs::metadata(entry.path())?.len(), sha256 });
+            }
         }
     }
     Ok(())
@@ -114,7 +116,7 @@ fn point(link: &Path, target: &str) -> io::Result<()> {
 }
 
 /// A file that is still being fetched.
-pub(super) struct Part {
+pub(crate) struct Part {
     file: File,
     path: PathBuf,
 }
@@ -144,12 +146,15 @@ impl Part {
 }
 
 /// The SHA-256 of `bytes`: 64 hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
 /// The SHA-256 of the file at `path`.
-pub(super) fn sha256_of_file(path: &Path) -> Result<String, Error> {
+///
+/// # Errors
+/// [`Error::Read`].
+pub fn sha256_of_file(path: &Path) -> Result<String, Error> {
     let mut file = regular_file::open(path).map_err(Error::read(path))?;
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
@@ -161,7 +166,7 @@ pub(super) fn sha256_of_file(path: &Path) -> Result<String, Error> {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,10 +1,8 @@
-//! Requests to the Hub: the commit of a branch, its files, and their bytes.
+//! Requests to the Hub: the commit of a branch, its files, their bytes, and what an upload sends.
 
-use super::{Environment, Listing};
-use crate::Error;
-use crate::fetch::Source;
-use crate::fetch::answers::{self, Refusal, RemoteFile};
-use reqwest::blocking::Response;
+use crate::answers::{self, Refusal, RemoteFile};
+use crate::{Environment, Error, Listing, Repository};
+use reqwest::blocking::{Client as HttpClient, RequestBuilder, Response};
 use reqwest::header::{LINK, RANGE};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
@@ -20,11 +18,10 @@ const MOST_PAGES: usize = 100;
 /// The most redirects of one request.
 const MOST_REDIRECTS: usize = 10;
 
-/// A client for one data set on the Hub.
-pub(super) struct Client {
-    http: reqwest::blocking::Client,
+/// A client of the Hub.
+pub(crate) struct Client {
+    http: HttpClient,
     pub environment: Environment,
-    source: Source,
     /// `environment.endpoint`, parsed.
     endpoint: Url,
 }
@@ -33,12 +30,12 @@ impl Client {
     /// Sends nothing yet.
     ///
     /// # Errors
-    /// [`Error::Fetch`] if the endpoint is not a web address or TLS cannot be set up.
-    pub fn new(environment: Environment, source: Source) -> Result<Self, Error> {
+    /// [`Error::Refused`] if the endpoint is not a web address or TLS cannot be set up.
+    pub fn new(environment: Environment) -> Result<Self, Error> {
         // Fails if a provider is installed already, for example by an earlier call.
         rustls::crypto::ring::default_provider().install_default().ok();
         let patience = environment.patience;
-        let http = reqwest::blocking::Client::builder()
+        let http = HttpClient::builder()
             .user_agent(concat!("gan/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience)
             .timeout(patience)
@@ -49,55 +46,89 @@ impl Client {
             .build();
         let fail = |found: String| {
             let advice = "set it to an address such as https://huggingface.co, or remove it";
-            Error::fetch("HF_ENDPOINT", found, advice)
+            Error::refused("HF_ENDPOINT", found, advice)
         };
         let http = http.map_err(|error| fail(words(&error)))?;
         let endpoint = Url::parse(&environment.endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let endpoint = endpoint.ok_or_else(|| fail(format!("\"{}\" is no web address", environment.endpoint)))?;
-        Ok(Self { http, environment, source, endpoint })
+        Ok(Self { http, environment, endpoint })
     }
 
-    /// The Parquet files at the head of the main branch.
+    /// The files with this ending at the head of the main branch.
     ///
     /// # Errors
-    /// [`Error::Fetch`] if the server cannot be reached, refuses, answers in another form, or names no SHA-256.
-    pub fn list(&self) -> Result<Listing, Error> {
-        self.try_list().map_err(|refusal| {
-            let (Refusal::Passing(found) | Refusal::Final(found)) = refusal;
-            let Source { repository, by_hand, .. } = self.source;
-            let what = format!("the list of files of {repository} at {}", self.environment.endpoint);
-            let network = "check the network (HTTPS_PROXY, HF_ENDPOINT for a mirror) and try again";
-            Error::fetch(what, found, format!("{network}, or get the files by hand: {by_hand}"))
-        })
+    /// [`Error::Refused`] if the server cannot be reached, refuses, answers in another form, or names no SHA-256.
+    pub fn list(&self, repository: &Repository, ending: &str) -> Result<Listing, Error> {
+        self.try_list(repository, ending).map_err(|refusal| self.failed("the list of files of", repository, refusal))
     }
 
-    fn try_list(&self) -> Result<Listing, Refusal> {
-        let base = format!("{}/api/datasets/{}", self.environment.endpoint, self.source.repository);
-        let commit = answers::commit(&whole(self.send(&format!("{base}/revision/main"), None)?)?)?;
+    /// The hashes of all files at the head of the main branch, by path; none if there is no such repository or branch.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the server cannot be reached, refuses, or answers in another form.
+    pub fn hashes(&self, repository: &Repository) -> Result<Vec<(String, String)>, Refusal> {
+        let mut found = vec![];
+        self.pages(format!("{}/tree/main?recursive=true", self.api(repository)), |page| {
+            found.extend(answers::hashes(page)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn try_list(&self, repository: &Repository, ending: &str) -> Result<Listing, Refusal> {
+        let base = self.api(repository);
+        let commit = answers::commit(&whole(self.get(&format!("{base}/revision/main"), None)?)?)?;
         let mut files = Vec::new();
-        let mut next = Some(format!("{base}/tree/{commit}?recursive=true"));
-        for _ in 0..MOST_PAGES {
-            let Some(url) = next.take() else { break };
-            let response = self.send(&url, None)?;
-            next = self.following(&response)?;
-            files.extend(answers::files(&whole(response)?)?);
-        }
-        if next.is_some() {
-            return Err(Refusal::Final(format!("its list has more than {MOST_PAGES} pages")));
-        }
+        self.pages(format!("{base}/tree/{commit}?recursive=true"), |page| {
+            files.extend(answers::files(page, ending)?);
+            Ok(())
+        })?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         if files.is_empty() {
-            return Err(Refusal::Final("it names no Parquet file with a SHA-256".into()));
+            return Err(Refusal::Final(format!("it names no {ending} file with a SHA-256")));
         }
         Ok(Listing { commit, files })
     }
 
+    /// Calls `read` for each page of a list.
+    fn pages(&self, first: String, mut read: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        let mut next = Some(first);
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next.take() else { break };
+            let response = self.get(&url, None)?;
+            next = self.following(&response)?;
+            read(&whole(response)?)?;
+        }
+        match next {
+            Some(_) => Err(Refusal::Final(format!("its list has more than {MOST_PAGES} pages"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the error of a request about a repository.
+    pub fn failed(&self, what: &str, repository: &Repository, refusal: Refusal) -> Error {
+        let (Refusal::Passing(found) | Refusal::Final(found)) = refusal;
+        let what = format!("{what} {repository} at {}", self.environment.endpoint);
+        Error::refused(what, found, "check the network (HTTPS_PROXY, HF_ENDPOINT for a mirror) and try again")
+    }
+
+    /// Returns the address of a repository's part of the API.
+    pub fn api(&self, repository: &Repository) -> String {
+        format!("{}/{}", self.environment.endpoint, repository.api())
+    }
+
     /// Requests the bytes of `file` from number `start` on. The status is 206 if the server sends those, and 200 if it sends all.
-    pub fn open(&self, commit: &str, file: &RemoteFile, start: u64) -> Result<Response, Refusal> {
-        let base = format!("{}/datasets/{}/resolve/{commit}", self.environment.endpoint, self.source.repository);
+    pub fn open(
+        &self,
+        repository: &Repository,
+        commit: &str,
+        file: &RemoteFile,
+        start: u64,
+    ) -> Result<Response, Refusal> {
+        let base = format!("{}/{}/resolve/{commit}", self.environment.endpoint, repository.page());
         let mut url = Url::parse(&base).map_err(|error| Refusal::Final(error.to_string()))?;
         url.path_segments_mut().map_err(|()| Refusal::Final(base))?.extend(file.path.split('/'));
-        self.send(url.as_str(), (start > 0).then(|| format!("bytes={start}-")))
+        self.get(url.as_str(), (start > 0).then(|| format!("bytes={start}-")))
     }
 
     /// The address of a list's next page, from its `Link` header.
@@ -111,37 +142,56 @@ impl Client {
         }
     }
 
-    fn send(&self, url: &str, range: Option<String>) -> Result<Response, Refusal> {
+    fn get(&self, url: &str, range: Option<String>) -> Result<Response, Refusal> {
+        self.send(url, |http, url| match range {
+            Some(range) => http.get(url).header(RANGE, range),
+            None => http.get(url),
+        })
+    }
+
+    /// Sends a request, which `make` begins, and returns the answer if the request succeeded.
+    pub fn send(&self, url: &str, make: impl FnOnce(&HttpClient, Url) -> RequestBuilder) -> Result<Response, Refusal> {
+        checked(self.answer(url, make)?)
+    }
+
+    /// Sends a request, with the token if it goes to the Hub itself, and returns the answer.
+    pub fn answer(
+        &self,
+        url: &str,
+        make: impl FnOnce(&HttpClient, Url) -> RequestBuilder,
+    ) -> Result<Response, Refusal> {
         if self.environment.is_offline {
             return Err(Refusal::Final("HF_HUB_OFFLINE is set, and the cache does not have it".into()));
         }
         let url = Url::parse(url).map_err(|error| Refusal::Final(format!("\"{url}\": {error}")))?;
-        let mut request = self.http.get(url.clone());
+        let mut request = make(&self.http, url.clone());
         // Only the Hub gets the token; if it redirects to another server, the client drops it.
         if let (Some(token), true) = (&self.environment.token, url.origin() == self.endpoint.origin()) {
             request = request.bearer_auth(token);
         }
-        if let Some(range) = range {
-            request = request.header(RANGE, range);
+        request.send().map_err(|error| Refusal::Passing(words(&error)))
+    }
+}
+
+/// Returns the answer if the request succeeded.
+pub(crate) fn checked(response: Response) -> Result<Response, Refusal> {
+    let status = response.status();
+    let said = response.headers().get("x-error-message").and_then(|said| said.to_str().ok());
+    let answer = said.map_or_else(|| format!("it answers {status}"), |said| format!("it answers {status}: {said}"));
+    match status {
+        _ if status.is_success() => Ok(response),
+        _ if status.is_server_error() => Err(Refusal::Passing(answer)),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Refusal::Passing(answer)),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let asks = "the server asks who you are: accept the terms on the repository's page and set HF_TOKEN, to upload one that may write";
+            Err(Refusal::Final(format!("{answer} ({asks})")))
         }
-        let response = request.send().map_err(|error| Refusal::Passing(words(&error)))?;
-        let status = response.status();
-        let answer = format!("it answers {status}");
-        match status {
-            _ if status.is_success() => Ok(response),
-            _ if status.is_server_error() => Err(Refusal::Passing(answer)),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(Refusal::Passing(answer)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let asks = "the server asks who you are: accept the data set's terms on its page and set HF_TOKEN";
-                Err(Refusal::Final(format!("{answer} ({asks})")))
-            }
-            _ => Err(Refusal::Final(answer)),
-        }
+        _ => Err(Refusal::Final(answer)),
     }
 }
 
 /// The body of an answer, at most [`MOST_JSON`] bytes.
-fn whole(response: Response) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn whole(response: Response) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     let read = response.take(MOST_JSON + 1).read_to_end(&mut bytes);
     read.map_err(|error| Refusal::Passing(format!("its answer broke off ({error})")))?;

@@ -13,7 +13,7 @@ const MOST_TOKEN: u64 = 1 << 16;
 pub struct Environment {
     /// The Hub or a mirror of it, without a slash at the end.
     pub endpoint: String,
-    /// The user's access token, for data sets that require one.
+    /// The user's access token, for what requires one.
     pub token: Option<String>,
     /// The folder of the Hub's cache.
     pub cache: PathBuf,

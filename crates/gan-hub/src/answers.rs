@@ -33,6 +33,8 @@ struct Revision {
 #[derive(Deserialize)]
 struct Entry {
     path: String,
+    /// Git's hash.
+    oid: Option<String>,
     /// Only files in Git LFS have it, and every large file is one.
     lfs: Option<Lfs>,
 }
@@ -61,11 +63,12 @@ pub fn is_commit(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
-/// Returns the Parquet files in a page of a list that have a SHA-256 and a path inside the repository.
+/// Returns the files in a page of a list whose path ends with `ending` and that have a SHA-256 and a path inside the repository.
 ///
 /// # Errors
 /// [`Refusal`], if the page is no list of files.
-pub fn files(answer: &[u8]) -> Result<Vec<RemoteFile>, Refusal> {
+pub fn files(answer: &[u8], ending: &str) -> Result<Vec<RemoteFile>, Refusal> {
+    let remote = |entry| remote(entry, ending);
     Ok(json::<Vec<Entry>>(answer)?.into_iter().filter_map(remote).collect())
 }
 
@@ -75,15 +78,28 @@ pub fn next_page(links: &str) -> Option<&str> {
     Some(next.split_once('<')?.1.split_once('>')?.0)
 }
 
-fn json<T: for<'de> Deserialize<'de>>(answer: &[u8]) -> Result<T, Refusal> {
+pub(crate) fn json<T: for<'de> Deserialize<'de>>(answer: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(answer).map_err(|error| Refusal::Passing(format!("its answer is not as expected ({error})")))
 }
 
-fn remote(entry: Entry) -> Option<RemoteFile> {
+/// Returns the hashes of all files in a page of a list, by path: the SHA-256 of large files, git's hash of others.
+///
+/// # Errors
+/// [`Refusal`], if the page is no list of files.
+pub fn hashes(answer: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    let hash = |entry: Entry| Some((entry.path, entry.lfs.map(|lfs| lfs.oid).or(entry.oid)?));
+    Ok(json::<Vec<Entry>>(answer)?.into_iter().filter_map(hash).collect())
+}
+
+/// Returns whether `text` is a SHA-256 in hexadecimal digits.
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+fn remote(entry: Entry, ending: &str) -> Option<RemoteFile> {
     let lfs = entry.lfs?;
-    let is_hash = lfs.oid.len() == 64 && lfs.oid.bytes().all(|digit| digit.is_ascii_hexdigit());
     let inside = entry.path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\\'));
-    let wanted = is_hash && inside && lfs.size <= MOST_FILE && entry.path.ends_with(".parquet");
+    let wanted = is_sha256(&lfs.oid) && inside && lfs.size <= MOST_FILE && entry.path.ends_with(ending);
     wanted.then(|| RemoteFile { path: entry.path, size: lfs.size, sha256: lfs.oid.to_ascii_lowercase() })
 }
 
@@ -92,19 +108,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_parquet_files_inside_the_repository_are_listed() {
+    fn only_whole_files_inside_the_repository_are_listed() {
         let page = |path: &str, oid: &str, size: u64| {
             format!(r#"[{{"path":"{path}","lfs":{{"oid":"{oid}","size":{size}}}}},{{"path":"README.md"}}]"#)
         };
         let sum = "AB".repeat(32);
-        let found = |path: &str, oid: &str, size: u64| files(page(path, oid, size).as_bytes()).unwrap();
+        let found = |path: &str, oid: &str, size: u64| files(page(path, oid, size).as_bytes(), ".parquet").unwrap();
         let file = RemoteFile { path: "a/b.parquet".into(), size: 3, sha256: "ab".repeat(32) };
         assert_eq!(found("a/b.parquet", &sum, 3), [file]);
         for path in ["../b.parquet", "/b.parquet", "a//b.parquet", "a\\\\b.parquet", "b.zip"] {
             assert_eq!(found(path, &sum, 3), [], "{path}");
         }
         assert_eq!((found("b.parquet", "ab", 3), found("b.parquet", &sum, u64::MAX)), (vec![], vec![]));
-        assert!(files(b"{}").is_err());
+        assert!(files(b"{}", "").is_err());
+        let page = format!(r#"[{{"path":"a","oid":"11","lfs":{{"oid":"{sum}","size":1}}}},{{"path":"b","oid":"22"}}]"#);
+        assert_eq!(hashes(page.as_bytes()).unwrap(), [("a".into(), sum), ("b".into(), "22".into())]);
     }
 
     #[test]
