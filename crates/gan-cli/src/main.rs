@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if !distributed::is_reported(&error) {
-                print::note(format_args!("error: {}", message(&error)));
+                print::note(format_args!("error: {}", worded(&message(&error))));
             }
             ExitCode::from(exit_code(&error))
         }
@@ -144,6 +144,26 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
+/// Words a message for the command line: settings that libraries name as `data.dir=DIR` become `--set data.dir=DIR`.
+fn worded(message: &str) -> String {
+    let is_setting = |quoted: &str| {
+        let key = quoted.split_once('=').map_or("", |(key, _)| key);
+        key.contains('.') && key.chars().all(|c| c.is_ascii_lowercase() || "._".contains(c))
+    };
+    let parts: Vec<&str> = message.split('`').collect();
+    let mut said = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        let is_quoted = index % 2 == 1 && index + 1 < parts.len();
+        said += &match (is_quoted, index % 2) {
+            (true, _) if is_setting(part) => format!("--set {part}"),
+            (true, _) => format!("`{part}`"),
+            (false, 0) => (*part).to_string(),
+            (false, _) => format!("`{part}"),
+        };
+    }
+    said
+}
+
 /// Returns the training error of a cause, alone or as that of a run.
 fn training<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a gan_train::Error> {
     match cause.downcast_ref() {
@@ -207,6 +227,15 @@ mod tests {
         assert_eq!(error("is damaged", &["x is damaged"]), "x is damaged");
         assert_eq!(error("is damaged", &["x"]), "x: is damaged");
         assert_eq!(error("xy is damaged", &["x"]), "x: xy is damaged");
+    }
+
+    #[test]
+    fn settings_are_worded_as_options() {
+        let said = "x: set `data.dir=DIR` or `data.small=skip`, see `gan data fetch` or `curl -o a=b`";
+        let expected = "x: set --set data.dir=DIR or --set data.small=skip, see `gan data fetch` or `curl -o a=b`";
+        assert_eq!(worded(said), expected);
+        assert_eq!(worded("`train.batch=4`"), "--set train.batch=4");
+        assert_eq!(worded("a ` alone"), "a ` alone");
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Error {
     pub(crate) fn missing(folder: &Path, found: impl Display, names: &[String]) -> Self {
         let (folder, names) = (folder.display(), names.join(" or "));
         Self::Setting(format!(
-            "{folder}: found {found}, expected the file {names}; put it there, or say where the data is with --set data.dir=DIR"
+            "{folder}: found {found}, expected the file {names}; put it there, or say where the data is with `data.dir=DIR`"
         ))
     }
 

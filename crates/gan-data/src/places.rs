@@ -63,7 +63,7 @@ fn search(
         let hint = source.map_or(String::new(), |source| format!("; {}", advice(&source)));
         return Err(Error::Setting(format!(
             "{name}: found no folder with this data set, expected one of\n{}\nmake one of them, or say where the data is \
-             with --set data.dir=DIR or the environment variable {VARIABLE}=DIR (holding {name}/){hint}",
+             with `data.dir=DIR` or the environment variable {VARIABLE}=DIR (holding {name}/){hint}",
             tried.join("\n")
         )));
     };
@@ -89,7 +89,7 @@ pub(crate) fn exists(dir: &Path, contents: &str) -> Result<(), Error> {
     };
     let unpack = if matches!(kind, Some(Kind::Archive(_))) { "unpack it and " } else { "" };
     let found = format!("{} ({problem})", dir.display());
-    let advice = format!("{unpack}say where the data is with --set data.dir=DIR");
+    let advice = format!("{unpack}say where the data is with `data.dir=DIR`");
     Err(Error::setting("data.dir", found, format!("a pack, or a folder that holds {contents}"), advice))
 }
 
@@ -146,7 +146,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let message = search_in(root.path(), "toy-absent").unwrap_err().to_string();
         let wanted = ["variable/toy-absent", "work/deep/down/data/toy-absent", "opt/share/gan/data/toy-absent"];
-        for part in wanted.into_iter().chain(["source/data/toy-absent", "--set data.dir=DIR", VARIABLE]) {
+        for part in wanted.into_iter().chain(["source/data/toy-absent", "`data.dir=DIR`", VARIABLE]) {
             assert!(message.contains(part), "{part:?} is not in {message:?}");
         }
         assert!(!message.contains("fetch"), "{message}");

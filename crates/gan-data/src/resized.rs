@@ -29,7 +29,7 @@ impl Resized {
         if fitting.small != Small::Upscale && fitting.lacks_pixels(size) {
             let [h, w] = fitting.size;
             let found = format!("{h}×{w} for images of {height}×{width}");
-            let advice = "choose a smaller one, or enlarge the images with --set data.upscale=true";
+            let advice = "choose a smaller one, or enlarge the images with `data.upscale=true`";
             return Err(Error::setting("data.size", found, format!("at most {height}×{width}"), advice));
         }
         Ok(Self { inner, fitting, channels, size })

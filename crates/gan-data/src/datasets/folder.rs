@@ -28,7 +28,7 @@ impl DatasetSpec for Folder {
 
     fn open(&self, options: &OpenOptions) -> Result<Arc<dyn Dataset>, Error> {
         let Some(dir) = &options.dir else {
-            return Err(Error::missing_setting("data.dir", "name the folder with the images by --set data.dir=DIR"));
+            return Err(Error::missing_setting("data.dir", "name the folder with the images by `data.dir=DIR`"));
         };
         if ArrayImages::is_source(dir) {
             return options.fit(Arc::new(ArrayImages::open(dir)?));
@@ -82,7 +82,7 @@ fn no_images(dir: &Path, others: &OtherFiles) -> Error {
     };
     let unpack = if others.has_archives() { "unpack the archives there, " } else { "" };
     let expected = format!("a folder or a zip archive with files that end in .{}", ENDINGS.join(", ."));
-    let advice = format!("{unpack}put images there, or name the folder that has them with --set data.dir=DIR");
+    let advice = format!("{unpack}put images there, or name the folder that has them with `data.dir=DIR`");
     Error::setting("data.dir", found, expected, advice)
 }
 

@@ -153,7 +153,7 @@ impl ImageFolder {
 
     fn unreadable(&self, name: &Path, reason: String) -> Error {
         let advice = match self.options.broken {
-            Broken::Refuse => "mend or remove it, or leave such files out with --set data.strict=false",
+            Broken::Refuse => "mend or remove it, or leave such files out with `data.strict=false`",
             Broken::Skip => "mend or remove it; there are no readable images near it to take its place",
         };
         let expected = format!("a whole {FORMATS} file");
@@ -200,8 +200,8 @@ impl ImageFolder {
         let found = format!("{count} that are too small for it; the first, {}, is {h}×{w}{others}", path.display());
         let cut = crop.map_or(String::new(), |[h, w]| format!(", and {h}×{w} for data.crop"));
         let expected = format!("images that need not be enlarged to {height}×{width}{cut}");
-        let advice = "choose a smaller data.size, leave these images out with --set data.small=skip, or enlarge them with \
-                      --set data.small=upscale (or data.upscale=true)";
+        let advice = "choose a smaller data.size, leave these images out with `data.small=skip`, or enlarge them with \
+                      `data.small=upscale` (or `data.upscale=true`)";
         Err(Error::setting("data.size", found, expected, advice))
     }
 }

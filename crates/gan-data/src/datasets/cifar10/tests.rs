@@ -112,7 +112,7 @@ fn damaged_batches_are_named() {
 fn a_missing_batch_or_folder_is_named() {
     let dir = whole();
     fs::remove_file(dir.path().join("data_batch_3.bin")).unwrap();
-    refused(dir.path(), &["no such file in this folder", "data_batch_3.bin", "--set data.dir=DIR"]);
+    refused(dir.path(), &["no such file in this folder", "data_batch_3.bin", "`data.dir=DIR`"]);
     refused(&dir.path().join("absent"), &["no such folder", "data_batch_1.bin"]);
 }
 

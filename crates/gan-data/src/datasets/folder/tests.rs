@@ -251,11 +251,11 @@ fn a_folder_without_images_is_an_error_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let all =
         |parts: &[&str], message: String| parts.iter().for_each(|part| assert!(message.contains(part), "{message}"));
-    all(&["data.dir", "which is empty", ".jpg", "--set data.dir=DIR"], message(dir.path(), &OPTIONS));
+    all(&["data.dir", "which is empty", ".jpg", "`data.dir=DIR`"], message(dir.path(), &OPTIONS));
     fs::write(dir.path().join("x.txt"), "x").unwrap();
     all(&["holds no image among 1 files"], message(dir.path(), &OPTIONS));
     fs::write(dir.path().join("x.jpg"), "x").unwrap();
     all(&["no usable file among 1", "x.jpg", "holds no JPEG"], message(dir.path(), &OPTIONS));
-    all(&["no such folder", "--set data.dir=DIR"], message(&dir.path().join("absent"), &OPTIONS));
+    all(&["no such folder", "`data.dir=DIR`"], message(&dir.path().join("absent"), &OPTIONS));
     all(&["a file in place of a folder"], message(&dir.path().join("x.txt"), &OPTIONS));
 }

@@ -104,14 +104,14 @@ fn swapped_images_and_labels_are_refused() {
 fn a_missing_folder_or_file_names_folder_files_and_setting() {
     let dir = small(2, &[1, 2], "-");
     let absent = dir.path().join("absent");
-    let names = ["train-images-idx3-ubyte or train-images-idx3-ubyte.gz or", "--set data.dir=DIR"];
+    let names = ["train-images-idx3-ubyte or train-images-idx3-ubyte.gz or", "`data.dir=DIR`"];
     refused(
         &Mnist::default(),
         &options(&absent),
         &[&[absent.to_str().unwrap(), "no such folder"], &names[..]].concat(),
     );
     let file = dir.path().join("train-images-idx3-ubyte");
-    refused(&Mnist::default(), &options(&file), &["a file in place of a folder", "--set data.dir=DIR"]);
+    refused(&Mnist::default(), &options(&file), &["a file in place of a folder", "`data.dir=DIR`"]);
     fs::remove_file(&file).unwrap();
     refused(
         &Mnist::default(),
