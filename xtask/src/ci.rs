@@ -58,7 +58,7 @@ type Step = (&'static str, Option<Cargo>);
 
 /// Returns the steps. All use the release profile, which is the quickest way through the whole list: build scripts and macros are compiled
 /// once per profile, clippy and doc read the same checked dependencies, and the tests alone need machine code of them.
-fn steps(mpi: &[&str]) -> [Step; 5] {
+fn steps(mpi: &[&str]) -> [Step; 6] {
     let clippy = ["clippy", "--workspace", "--all-targets", "--release"];
     let clippy = Cargo::new(clippy).args(mpi).args(["--", "-D", "warnings"]);
     let doc = Cargo::new(["doc", "--workspace", "--no-deps", "--release"]).with("RUSTDOCFLAGS", "-D warnings");
@@ -68,6 +68,7 @@ fn steps(mpi: &[&str]) -> [Step; 5] {
         ("clippy", Some(clippy)),
         ("doc", Some(doc)),
         ("test", Some(cargo_test(&[], mpi))),
+        ("package", Some(Cargo::new(["run", "--quiet", "--package", "xtask", "--", "package"]))),
     ]
 }
 

@@ -78,7 +78,7 @@ cargo xtask check-cuda     compile and link `cuda` and `nccl`, with CUDA's compi
 cargo xtask package [--test]
                            pack the crates, and compile or test what was packed, without the repository
 cargo xtask tidy           check the rules that the compiler does not: crate arrows, names, rows in docs/, links, …
-cargo xtask ci             run fmt, tidy, clippy, doc, test; stop at the first failure
+cargo xtask ci             run fmt, tidy, clippy, doc, test, package; stop at the first failure
 
 LIST is what cargo takes, e.g. cuda or metal. Exit codes: 0 done, 1 failed, 2 wrong usage; `train` gives that of `gan`.";
 
