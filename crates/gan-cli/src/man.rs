@@ -23,7 +23,7 @@ pub fn run(args: &ManArgs) -> Result<()> {
     print::bytes(&page)
 }
 
-/// Returns the command with these names, called `gan-data-inspect` as its page is.
+/// Returns the command with these names, whose page is called `gan-data-inspect`.
 fn find(names: &[String]) -> Result<Command> {
     let mut command = Cli::command();
     command.build();
@@ -34,11 +34,10 @@ fn find(names: &[String]) -> Result<Command> {
         let expected =
             if known.is_empty() { "no further command".into() } else { format!("one of {}", known.join(", ")) };
         let Some(found) = found else {
-            let title = command.get_name().replace('-', " ");
+            let title = command.get_bin_name().unwrap_or("gan").to_string();
             return Err(usage(format!("gan man: {name}"), format!("is no command of `{title}`, expected {expected}")));
         };
-        let name = format!("{}-{}", command.get_name(), found.get_name());
-        command = found.name(name);
+        command = found;
     }
     Ok(command)
 }

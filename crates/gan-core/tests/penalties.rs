@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use gan_base::Rng;
 use gan_core::{
-    Discriminator, DiscriminatorOutput, ForwardContext, Init, Layer, LayeredDiscriminator, Loss, RandomTensors,
+    Discriminator, DiscriminatorOutput, ForwardContext, Init, Layer, LayeredDiscriminator, RandomTensors,
     discriminator_fn,
     layers::Dual,
     penalties::{Effect, PenaltyKind},
