@@ -15,6 +15,7 @@ mod folders;
 mod formats;
 mod full_disk;
 mod generate;
+mod import;
 mod interpolate;
 mod kills;
 mod kills_at_calls;

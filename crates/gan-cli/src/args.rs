@@ -5,6 +5,7 @@ use crate::data::DataCommand;
 use crate::evaluate::EvaluateArgs;
 use crate::export::ExportArgs;
 use crate::generate::GenerateArgs;
+use crate::import::ImportArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::project::ProjectArgs;
 use crate::report::ReportArgs;
@@ -57,6 +58,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Export a network as ONNX or as a PyTorch module.
     Export(ExportArgs),
+    /// Import weights of PyTorch as a weight file of gan.
+    Import(ImportArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
     /// Write a run as one HTML page: curves, samples, networks, settings.

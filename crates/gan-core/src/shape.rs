@@ -24,7 +24,7 @@ pub(crate) fn product(sides: &[usize]) -> Option<usize> {
 
 /// Calls `f` with the name of each layer of a list, which begins with `prefix`, the layer and its inference, in a network's order: a layer,
 /// then those inside it.
-pub(crate) fn each_named(
+pub fn each_named(
     prefix: &str,
     layers: &[Layer],
     list: &[Inferred],
