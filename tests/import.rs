@@ -17,7 +17,7 @@ layers = [
 fn with_fixtures() -> WorkDir {
     let dir = WorkDir::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gan-import/tests/fixtures");
-    for name in ["zip.pth", "checkpoint.pth", "dcgan.pth", "module.pth"] {
+    for name in ["zip.pth", "checkpoint.pth", "dcgan.pth", "module.pth", "module_legacy.pth"] {
         fs::copy(fixtures.join(name), dir.path(name)).expect("a fixture");
     }
     fs::write(dir.path("net.toml"), NET).expect("a file");
@@ -106,7 +106,7 @@ fn bad_imports_are_refused_and_leave_nothing() {
             1,
             ["layer 1 (conv_transpose, main.0.weight)", "up1.weight"],
         ),
-        ("import zip.pth --tutorial dcgan --out x.safetensors", 1, ["zip.pth", "is not the DCGAN"]),
+        ("import module_legacy.pth --tutorial dcgan --out x.safetensors", 1, ["module_legacy.pth", "is not the DCGAN"]),
         (
             "import dcgan.pth --tutorial dcgan --network discriminator --out x.safetensors",
             2,

@@ -4,7 +4,7 @@ use crate::args::usage;
 use crate::output::{Form, Output};
 use crate::print::{self, shell_quoted};
 use crate::source;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use gan_base::messages::counted;
 use gan_base::{atomic, memory, regular_file};
@@ -188,7 +188,7 @@ pub fn is_foreign(path: &Path) -> bool {
         // Settings in UTF-16 are text too; that of other files is told when they are read as settings.
         Ok(FileKind::Text | FileKind::Empty) | Err(_) => false,
         Ok(FileKind::Unknown) => {
-            !start.is_ok_and(|start| start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff"))
+            !start.as_ref().is_ok_and(|start| start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff"))
         }
         Ok(_) => true,
     }

@@ -179,16 +179,22 @@ impl<'a> ForeignFile<'a> {
         if self.state_dicts.iter().any(|dict| !dict.tensors.is_empty()) {
             return Ok(self);
         }
-        let holds = if self.optimizers.is_empty() { "no tensors" } else { "the state of an optimizer, but no weights" };
+        let holds = match self.optimizers.is_empty() {
+            true => format!("no state dict{advice}"),
+            false => "the state of an optimizer, but no weights".into(),
+        };
+        let kind = self.kind;
         Err(Error::File(format!(
-            "is {} with {holds}{advice}: save the weights with torch.save(net.state_dict(), \"net.pth\")",
-            self.kind
+            "is {kind} with {holds}: save the weights with torch.save(net.state_dict(), \"net.pth\")"
         )))
     }
 }
 
-/// Returns a description of a pickle without tensors.
+/// Returns what a pickle without a state dict holds instead.
 fn advice(file: &TorchFile) -> String {
+    if (0..file.pickle.objects().len()).any(|id| file.is_tensor(id)) {
+        return ", only tensors without names".into();
+    }
     let module = file.pickle.objects().iter().find_map(|object| match object {
         Object::Global(module, name) if !matches!(*module, "builtins" | "__builtin__" | "copyreg" | "copy_reg") => {
             Some(format!("{module}.{name}"))
@@ -196,8 +202,8 @@ fn advice(file: &TorchFile) -> String {
         _ => None,
     });
     match module {
-        Some(class) if class.starts_with("numpy") => " of PyTorch, only arrays of NumPy".into(),
-        Some(class) => format!(" of PyTorch (its first class is {})", class.chars().take(80).collect::<String>()),
+        Some(class) if class.starts_with("numpy") => ", only arrays of NumPy".into(),
+        Some(class) => format!(" (its first class is {})", class.chars().take(80).collect::<String>()),
         None => String::new(),
     }
 }
@@ -268,7 +274,7 @@ mod tests {
             (b"PK\x03\x04 model.weights.h5", ["Keras", "transposed"]),
             (b"PK\x03\x04 other", ["zip archive", "extract"]),
             (&tar, ["tar archive", "extract"]),
-            (b"\x80\x04N.", ["pickle", "no tensors"]),
+            (b"\x80\x04N.", ["pickle", "no state dict"]),
             (b"\x80\x04cnumpy.core.multiarray\n_reconstruct\n.", ["arrays of NumPy", "state_dict"]),
             (b"\x80\x02}X\x0c\x00\x00\x00param_groupsNs.", ["optimizer", "state_dict"]),
             (b"\x80\x04", ["pickle", "cut off"]),

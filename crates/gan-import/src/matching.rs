@@ -159,7 +159,7 @@ pub fn matching<'f, 'a>(
     let unused: Vec<&Module> =
         modules.iter().enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, module)| module).collect();
     if !unused.is_empty() && !may_be_unused {
-        return Err(Error::Mismatch(left_over(&unused, &parts, &modules)));
+        return Err(Error::Mismatch(left_over(&unused, &parts, &places, &modules)));
     }
     let unused: Vec<String> =
         unused.iter().flat_map(|module| module.tensors.iter().map(|(_, tensor)| tensor.name.clone())).collect();
@@ -213,18 +213,23 @@ fn by_shapes(parts: &[Part], modules: &[Module]) -> Option<Vec<usize>> {
 /// Maximum number of names in a message.
 const NAMED: usize = 6;
 
-fn left_over(unused: &[&Module], parts: &[Part], modules: &[Module]) -> String {
+fn left_over(unused: &[&Module], parts: &[Part], places: &[usize], modules: &[Module]) -> String {
     let names = unused
         .iter()
         .flat_map(|module| module.tensors.iter().map(|(_, tensor)| format!("\"{}\" {:?}", tensor.name, tensor.shape)));
     let all: Vec<String> = names.collect();
     let more = if all.len() > NAMED { format!(" and {} more", all.len() - NAMED) } else { String::new() };
+    let pairs = modules.iter().enumerate().map(|(at, module)| {
+        let part = places.iter().position(|place| *place == at).map(|part| &parts[part]);
+        rows(part, Some(module))
+    });
+    let rows: Vec<Vec<Row>> = pairs.collect();
     format!(
         "no layer takes {} of the file: {}{more}. Add the layers that are missing; if the network does not use these tensors, allow it with \
          --allow-unused\n{}",
         counted(all.len(), "tensor"),
         all[..all.len().min(NAMED)].join(", "),
-        table(&rows(parts, modules))
+        table(&rows.concat())
     )
 }
 
@@ -241,7 +246,9 @@ fn mismatch(parts: &[Part], modules: &[Module]) -> String {
     let first = pairs.filter_map(|(part, module)| difference(part, module)).next();
     let problem =
         first.unwrap_or_else(|| "the layers are fewer than the file's modules, and their shapes differ".into());
-    format!("{problem}\n{}", table(&rows(parts, modules)))
+    let length = parts.len().max(modules.len());
+    let rows: Vec<Vec<Row>> = (0..length).map(|at| rows(parts.get(at), modules.get(at))).collect();
+    format!("{problem}\n{}", table(&rows.concat()))
 }
 
 /// Describes how a part differs from the module at its place.
@@ -301,17 +308,15 @@ fn difference(part: &Part, module: Option<&Module>) -> Option<String> {
     ))
 }
 
-/// Returns both sides, row by row.
-fn rows(parts: &[Part], modules: &[Module]) -> Vec<Row> {
+/// Returns both sides of a layer and a module, row by row.
+fn rows(part: Option<&Part>, module: Option<&Module>) -> Vec<Row> {
     let mut rows = vec![];
-    for at in 0..parts.len().max(modules.len()) {
-        let mut found: Vec<_> = modules.get(at).map(|module| module.tensors.clone()).unwrap_or_default();
-        for (kind, param) in parts.get(at).map(|part| &part.params[..]).unwrap_or_default() {
-            let own = found.iter().position(|(found, _)| found == kind).map(|at| found.remove(at).1);
-            let u = modules.get(at).and_then(|module| module.spectral).and_then(|vectors| vectors.u);
-            rows.push(Row::of(Some(param), own.or(u.filter(|_| kind == DIRECTION))));
-        }
-        rows.extend(found.iter().map(|(_, tensor)| Row::of(None, Some(tensor))));
+    let mut found: Vec<_> = module.map(|module| module.tensors.clone()).unwrap_or_default();
+    let u = module.and_then(|module| module.spectral).and_then(|vectors| vectors.u);
+    for (kind, param) in part.map(|part| &part.params[..]).unwrap_or_default() {
+        let own = found.iter().position(|(found, _)| found == kind).map(|at| found.remove(at).1);
+        rows.push(Row::of(Some(param), own.or(u.filter(|_| kind == DIRECTION))));
     }
+    rows.extend(found.iter().map(|(_, tensor)| Row::of(None, Some(tensor))));
     rows
 }

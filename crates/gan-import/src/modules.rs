@@ -2,7 +2,6 @@
 
 use crate::contents::StateDict;
 use crate::tensor::ForeignTensor;
-use gan_core::weights::Description;
 
 /// A network of a GAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +13,12 @@ pub enum NetworkKind {
 }
 
 impl NetworkKind {
-    /// Returns its name in [`Description::network`].
+    /// Returns its name in [`gan_core::weights::Description::network`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Generator => "generator",
             Self::Discriminator => "discriminator",
         }
-    }
-
-    /// Returns the network that a description has.
-    pub fn of(description: &Description) -> Self {
-        if description.network == Self::Discriminator.name() { Self::Discriminator } else { Self::Generator }
     }
 
     /// Returns the network for which a key of a checkpoint stands: `netG`, `G_state_dict`, `model.discriminator`.

@@ -11,7 +11,7 @@ const MOST_ROWS: usize = 80;
 const LONGEST: usize = 40;
 
 /// One parameter and one tensor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     cells: [String; 5],
     differs: bool,

@@ -128,10 +128,13 @@ fn the_tutorials_network_follows_from_its_shapes() {
     assert!(imported.notes[0].contains("by name"), "{:?}", imported.notes);
     let expected = &expected()["dcgan"];
     assert!(difference(&imported, &expected["z"], &expected["images"]) < 1e-6);
-    for name in ["zip.pth", "module_legacy.pth", "spectral_hook.pth"] {
-        let bytes = fixture(name);
-        assert!(Dcgan::recognize(&ForeignFile::read(&bytes).unwrap().state_dicts[0]).is_err(), "{name}");
-    }
+    // A smaller one of the same family, with a bias.
+    let bytes = fixture("zip.pth");
+    let found = Dcgan::recognize(&ForeignFile::read(&bytes).unwrap().state_dicts[0]).unwrap();
+    assert_eq!(found.layers, generator(LAYERS).layers);
+    let bytes = fixture("module_legacy.pth");
+    let problem = Dcgan::recognize(&ForeignFile::read(&bytes).unwrap().state_dicts[0]).unwrap_err();
+    assert!(problem.contains("\"0.weight\" [2, 2] is neither a convolution nor a batch norm"), "{problem}");
 }
 
 #[test]
@@ -188,10 +191,7 @@ fn differences_are_told_by_layer_with_a_table() {
             LAYERS.replace(", \"bias\": false", ""),
             "layer 4 (conv_transpose, main.3.bias) expects [2], the file has no bias beside \"up2.weight\": if the layer has none, set bias = false",
         ),
-        (
-            LAYERS.replace("{\"batch_norm\": {}}, ", ""),
-            "layer 3 (conv_transpose, main.2.weight) expects [4, 2, 4, 4], the file has [4] in \"bn.weight\"",
-        ),
+        (LAYERS.replace("{\"batch_norm\": {}}, ", ""), "no layer takes 4 tensors of the file: \"bn.weight\" [4]"),
         (
             LAYERS.replace("\"tanh\"", "\"flatten\", {\"dense\": 2}"),
             "layer 6 (dense, main.5.weight) expects [2, 32], the file has no more tensors",
@@ -209,17 +209,9 @@ fn differences_are_told_by_layer_with_a_table() {
 
 #[test]
 fn inputs_and_outputs_that_are_exchanged_are_told() {
-    let layers = r#"[{"conv": 5, "kernel": 4, "padding": 2, "bias": false}]"#;
+    let layers = r#"[{"conv": 3, "kernel": 4, "padding": 2, "bias": false}]"#;
     let message =
         import(&fixture("dcgan.pth"), None, import_of(NetworkKind::Generator, &[5, 1, 1], layers)).unwrap_err();
-    let message = message.to_string();
-    assert!(
-        message.contains("layer 1 (conv, main.0.weight) expects [5, 5, 4, 4], the file has [5, 3, 4, 4]"),
-        "{message}"
-    );
-    let layers = r#"[{"conv": 5, "kernel": 4, "padding": 2, "bias": false}]"#;
-    let message =
-        import(&fixture("dcgan.pth"), None, import_of(NetworkKind::Generator, &[3, 1, 1], layers)).unwrap_err();
     assert!(message.to_string().contains("its inputs and outputs are exchanged"), "{message}");
 }
 

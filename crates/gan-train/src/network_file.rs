@@ -37,9 +37,7 @@ impl NetworkFile {
     pub fn read(path: &Path, network: &str) -> Result<Self> {
         let table = layering::from_file(path)?;
         Self::of_table(table, network).map_err(|error| match error {
-            Error::Config { key, problem } if !key.contains('/') => {
-                Error::config(format!("{}: {key}", path.display()), problem)
-            }
+            Error::Config { key, problem } => Error::config(format!("{}: {key}", path.display()), problem),
             other => other,
         })
     }
