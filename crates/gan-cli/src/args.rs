@@ -6,6 +6,7 @@ use crate::evaluate::EvaluateArgs;
 use crate::export::ExportArgs;
 use crate::generate::GenerateArgs;
 use crate::interpolate::InterpolateArgs;
+use crate::lab::LabArgs;
 use crate::project::ProjectArgs;
 use crate::report::ReportArgs;
 use crate::show::{PresetCommand, SummaryArgs};
@@ -55,8 +56,10 @@ pub enum Command {
     Project(ProjectArgs),
     /// Compare samples with real data: Fréchet distance, coverage, copies and more, each with its card.
     Evaluate(EvaluateArgs),
-    /// Export a network as ONNX or as a PyTorch module.
+    /// Export a network as ONNX, as a PyTorch module, or as a page in which the generator runs.
     Export(ExportArgs),
+    /// Write a page in which two small networks learn points in the plane.
+    Lab(LabArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.
     Summary(SummaryArgs),
     /// Write a run as one HTML page: curves, samples, networks, settings.

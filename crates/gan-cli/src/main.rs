@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod interpolate;
 mod interrupt;
+mod lab;
 mod output;
 mod print;
 mod progress;
@@ -109,6 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Project(args) => project::run(&args)?,
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
         Command::Export(args) => export::run(&args)?,
+        Command::Lab(args) => lab::run(&args)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,

@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-cuda", &["gan-kernels"]),
@@ -13,12 +13,24 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("gan-metrics", &["gan-base", "gan-kernels", "gan-core"]),
     ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
-    ("gan-export", &["gan-base", "gan-kernels", "gan-core"]),
+    ("gan-export", &["gan-base", "gan-kernels", "gan-core", "gan-report"]),
+    ("gan-step", &["gan-base", "gan-kernels", "gan-comm", "gan-core", "gan-data"]),
     (
         "gan-train",
-        &["gan-base", "gan-kernels", "gan-cuda", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"],
+        &[
+            "gan-base",
+            "gan-kernels",
+            "gan-cuda",
+            "gan-comm",
+            "gan-core",
+            "gan-data",
+            "gan-metrics",
+            "gan-alarms",
+            "gan-step",
+        ],
     ),
     ("gan-run", LIBRARIES.split_at(9).0),
+    ("gan-web", &["gan-base", "gan-core", "gan-data", "gan-report", "gan-step"]),
     ("gan", LIBRARIES),
     ("gan-cli", LIBRARIES),
     ("gan-fuzz", LIBRARIES),

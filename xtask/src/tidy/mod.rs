@@ -14,7 +14,7 @@ mod tree;
 use crate::{Fault, Outcome, cargo};
 use std::fmt;
 use std::process::ExitCode;
-pub use tree::Tree;
+pub use tree::{Tree, without_tests};
 
 /// One broken rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -20,8 +20,13 @@ pub struct File {
 impl File {
     /// Returns the source without the unit tests at its end.
     pub fn without_tests(&self) -> &str {
-        self.text.split_once("#[cfg(test)]\nmod tests").map_or(&self.text, |(source, _)| source)
+        without_tests(&self.text)
     }
+}
+
+/// Returns a source without the unit tests at its end.
+pub fn without_tests(text: &str) -> &str {
+    text.split_once("#[cfg(test)]\nmod tests").map_or(text, |(source, _)| source)
 }
 
 /// The files, sorted by path.
