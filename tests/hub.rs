@@ -42,7 +42,7 @@ fn a_run_is_pushed_and_used_from_the_hub() {
     assert_eq!(std::fs::read(dir.path("hub.npy")).unwrap(), std::fs::read(dir.path("own.npy")).unwrap());
     let shown = gan(&dir, "summary hub:julia/digits", &server.address, "");
     assert!(shown.text().contains("trained by dcgan-mnist for 2 steps"), "{}", shown.text());
-    let line = "train dcgan-mnist --from hub:julia/digits --steps 1 --set train.batch=4 --set generator.width=8 --set discriminator.width=8 --out next";
+    let line = "train dcgan-mnist --from hub:julia/digits --steps 1 --set evaluate.every=0 --set train.batch=4 --set generator.width=8 --set discriminator.width=8 --out next";
     let trained = gan(&dir, line, &server.address, "");
     assert_eq!((trained.code, steps(&dir.path("next"))), (Some(0), vec![1]), "{}", trained.stderr);
 }
