@@ -199,7 +199,8 @@ fn of_run(run: &Path) -> Result<layering::Table> {
 fn of_weights(file: &Path) -> Result<layering::Table> {
     let description = weights::read_description(file)?;
     if description.data.name == IMPORTED {
-        let problem = "was imported, and does not say what it was trained on: name real data by --data, e.g. --data mnist";
+        let problem =
+            "was imported, and does not say what it was trained on: name real data by --data, e.g. --data mnist";
         return Err(usage(file.display(), problem));
     }
     let mut table = layering::Table::new();
