@@ -19,7 +19,8 @@ fn gan(dir: &WorkDir, line: &str, address: &str, token: &str) -> Finished {
 
 #[test]
 fn a_run_is_pushed_and_used_from_the_hub() {
-    let (dir, server) = (WorkDir::new(), ModelServer::start());
+    let dir = WorkDir::new();
+    let server = ModelServer::start();
     dir.succeeds("train dcgan-mnist --steps 2 --set train.batch=4 --set generator.width=8 --set discriminator.width=8 --set evaluate.every=0 --out run");
     let pushed = gan(&dir, "push run julia/digits --license mit", &server.address, TOKEN);
     assert_eq!(pushed.code, Some(0), "{}", pushed.stderr);
@@ -49,7 +50,8 @@ fn a_run_is_pushed_and_used_from_the_hub() {
 
 #[test]
 fn what_cannot_be_pushed_or_found_is_said() {
-    let (dir, server) = (WorkDir::new(), ModelServer::start());
+    let dir = WorkDir::new();
+    let server = ModelServer::start();
     dir.succeeds("train curve2d --steps 1 --out run");
     gan(&dir, "push nowhere a/b", &server.address, TOKEN).expect(2, &["nowhere", "holds no run"]);
     gan(&dir, "push run digits", &server.address, TOKEN).expect(2, &["\"digits\"", "write owner/name"]);

@@ -14,7 +14,7 @@ pub struct PushArgs {
     /// A run folder.
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Repository on the Hub, which is created if there is none.
+    /// Repository on the Hub; it is created if it does not exist.
     #[arg(value_name = "OWNER/NAME")]
     pub repository: String,
     /// Create a repository that only its owner sees.

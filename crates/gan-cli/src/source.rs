@@ -156,7 +156,9 @@ fn fetched(name: &str) -> Result<PathBuf> {
         None => (name, "generator.safetensors"),
     };
     let hub = Hub::new(Environment::of_this_process())?;
-    let mut meter = crate::progress::Meter::new(false);
+    // With --quiet, only errors are logged.
+    let is_quiet = !tracing::enabled!(tracing::Level::WARN);
+    let mut meter = crate::progress::Meter::new(is_quiet);
     let path = hub.newest(&model(repository)?, file, &mut |file, done, total| {
         meter.show(file, done, total, "byte");
     });

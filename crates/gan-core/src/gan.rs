@@ -197,7 +197,7 @@ impl LayeredGenerator {
     }
 }
 
-/// Returns the error of a discriminator that is none.
+/// Returns the error of a network that cannot be a discriminator.
 fn unfit(problem: String) -> Error {
     Error::Network { network: "discriminator".into(), problem }
 }

@@ -106,8 +106,8 @@ impl Hub {
         self.file(repository, &listing.commit, found.ok_or_else(missing)?, watch)
     }
 
-    /// Adds files to the main branch in one commit, and sends only those that the repository does not have. Creates the repository if
-    /// there is none.
+    /// Adds files to the main branch in one commit, and sends only those that the repository does not have. Creates the repository if it
+    /// does not exist.
     ///
     /// # Errors
     /// [`Error::Refused`] if there is no token, or the server cannot be reached or refuses; [`Error::Read`] if a file cannot be read. Nothing is

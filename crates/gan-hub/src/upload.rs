@@ -147,7 +147,7 @@ fn git_hash(bytes: &[u8]) -> String {
     hexadecimal(&sha.finalize())
 }
 
-/// Creates the repository, if there is none.
+/// Creates the repository, unless it exists.
 fn create(client: &Client, repository: &Repository, is_private: bool) -> std::result::Result<(), Refusal> {
     let url = format!("{}/api/repos/create", client.environment.endpoint);
     let body = json!({

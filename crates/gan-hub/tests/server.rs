@@ -229,7 +229,9 @@ fn read(stream: &TcpStream) -> std::io::Result<Request> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let words: Vec<String> = line.split(' ').map(String::from).collect();
-    let (mut length, mut token, mut is_chunked) = (0, None, false);
+    let mut length = 0;
+    let mut token = None;
+    let mut is_chunked = false;
     loop {
         line.clear();
         reader.read_line(&mut line)?;

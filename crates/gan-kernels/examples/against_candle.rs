@@ -64,10 +64,8 @@ fn compare(shape: (usize, usize, usize, usize, usize, usize, bool), samples: usi
     // The first round warms up.
     let [ours, candles] = times.map(|of| of.map(|times| median(&times[1..])));
     let name = if is_transposed { "transposed" } else { "conv" };
-    let row = |index: usize| {
-        let (ours, candles): (f64, f64) = (ours[index], candles[index]);
-        format!("{ours:.1} | {candles:.1} | {:.1}×", candles / ours)
-    };
+    let row =
+        |index: usize| format!("{:.1} | {:.1} | {:.1}×", ours[index], candles[index], candles[index] / ours[index]);
     println!("| {name} {inputs} → {outputs}, {kernel}×{kernel}, of {side}×{side} | {} | {} |", row(0), row(1));
     Ok(())
 }

@@ -22,54 +22,27 @@ pub struct ConvTranspose2d(candle_nn::ConvTranspose2d);
 #[derive(Clone, Debug)]
 pub struct BatchNorm(candle_nn::BatchNorm);
 
-/// Returns a convolution with a square kernel; groups and dilation are in the configuration.
-///
-/// # Errors
-/// If a weight is missing or has another shape.
-pub fn conv2d(inputs: usize, outputs: usize, kernel: usize, config: Conv2dConfig, vb: VarBuilder) -> Result<Conv2d> {
-    candle_nn::conv2d(inputs, outputs, kernel, config, vb).map(Conv2d)
+macro_rules! constructors {
+    ($($(#[doc = $doc:literal])* $name:ident($config:ident) -> $module:ident;)*) => {$(
+        $(#[doc = $doc])*
+        ///
+        /// # Errors
+        /// If a weight is missing or has another shape.
+        pub fn $name(inputs: usize, outputs: usize, kernel: usize, config: $config, vb: VarBuilder) -> Result<$module> {
+            candle_nn::$name(inputs, outputs, kernel, config, vb).map($module)
+        }
+    )*};
 }
 
-/// Returns a convolution without bias.
-///
-/// # Errors
-/// If the weight is missing or has another shape.
-pub fn conv2d_no_bias(
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-    config: Conv2dConfig,
-    vb: VarBuilder,
-) -> Result<Conv2d> {
-    candle_nn::conv2d_no_bias(inputs, outputs, kernel, config, vb).map(Conv2d)
-}
-
-/// Returns a transposed convolution with a square kernel.
-///
-/// # Errors
-/// If a weight is missing or has another shape.
-pub fn conv_transpose2d(
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-    config: ConvTranspose2dConfig,
-    vb: VarBuilder,
-) -> Result<ConvTranspose2d> {
-    candle_nn::conv_transpose2d(inputs, outputs, kernel, config, vb).map(ConvTranspose2d)
-}
-
-/// Returns a transposed convolution without bias.
-///
-/// # Errors
-/// If the weight is missing or has another shape.
-pub fn conv_transpose2d_no_bias(
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-    config: ConvTranspose2dConfig,
-    vb: VarBuilder,
-) -> Result<ConvTranspose2d> {
-    candle_nn::conv_transpose2d_no_bias(inputs, outputs, kernel, config, vb).map(ConvTranspose2d)
+constructors! {
+    /// Returns a convolution with a square kernel; groups and dilation are in the configuration.
+    conv2d(Conv2dConfig) -> Conv2d;
+    /// Returns a convolution with a square kernel, without bias.
+    conv2d_no_bias(Conv2dConfig) -> Conv2d;
+    /// Returns a transposed convolution with a square kernel.
+    conv_transpose2d(ConvTranspose2dConfig) -> ConvTranspose2d;
+    /// Returns a transposed convolution with a square kernel, without bias.
+    conv_transpose2d_no_bias(ConvTranspose2dConfig) -> ConvTranspose2d;
 }
 
 /// Returns batch norm over `channels`.

@@ -23,7 +23,8 @@ fn agree(
     candles: impl Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<()> {
     let x = Var::from_tensor(&values(x)?)?;
-    let (y, expected) = (ours(&x)?, candles(&x)?);
+    let y = ours(&x)?;
+    let expected = candles(&x)?;
     assert_eq!(y.dims(), expected.dims());
     assert!(difference(&y, &expected)? < 1e-5);
     let weights = values(y.dims())?;
@@ -77,7 +78,8 @@ fn batch_norms_agree() -> Result<()> {
         let candles = candle_nn::batch_norm(5, config, vb.pp("b"))?;
         let x = Var::from_tensor(&values(shape)?)?;
         for is_training in [true, true, false] {
-            let (y, expected) = (ours.forward_t(&x, is_training)?, candles.forward_t(&x, is_training)?);
+            let y = ours.forward_t(&x, is_training)?;
+            let expected = candles.forward_t(&x, is_training)?;
             assert!(difference(&y, &expected)? < 1e-5, "{shape:?}");
             let weights = values(shape)?;
             let grads = (&y * &weights)?.sum_all()?.backward()?;

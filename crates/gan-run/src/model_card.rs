@@ -31,12 +31,15 @@ impl ModelCard<'_> {
         let Description { preset, step, data, latent, .. } = self.about;
         let shape: Vec<String> = data.shape.iter().map(ToString::to_string).collect();
         let kind = if data.shape.len() == 3 { "images" } else { "points" };
+        let made = match data.shape.len() {
+            3 => format!("{} images", shape.join("×")),
+            _ => format!("points with {} coordinates", shape.join("×")),
+        };
         let mut page = format!("---\n{front}---\n\n# {name}\n\n![Samples](samples.png)\n\n");
         let _ = writeln!(
             page,
-            "A generator of {kind} {}, trained for {} steps on `{}` with the preset `{preset}` of [gan](https://github.com/gan-toolkit/gan). It reads {} {} \
+            "A generator of {made}, trained for {} steps on `{}` with the preset `{preset}` of [gan](https://github.com/gan-toolkit/gan). It reads {} {} \
              numbers.\n",
-            shape.join("×"),
             grouped(*step as usize),
             data.name,
             latent.dim,
@@ -132,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_card_says_what_it_is_how_to_use_it_and_how_good() {
-        let (about, summary) = (about(), summary());
+        let about = about();
+        let summary = summary();
         let card = ModelCard {
             repository: "a/digits",
             about: &about,
@@ -145,7 +149,7 @@ mod tests {
             "---\nlibrary_name: \"gan\"\nlicense: \"mit\"\npipeline_tag: \"unconditional-image-generation\"\n",
             "\"metrics\":[{\"name\":",
             "# digits\n",
-            "A generator of images 1×28×28, trained for 12,000 steps on `mnist` with the preset `mnist`",
+            "A generator of 1×28×28 images, trained for 12,000 steps on `mnist` with the preset `mnist`",
             "Classes: 0, 1.",
             "gan generate hub:a/digits --count 64",
             "`z` `[N, 100]` gives `images`",

@@ -111,6 +111,18 @@ impl GraphContext<'_> {
         self.param_with_value(name, &tensor)
     }
 
+    /// Returns the arguments of a convolution or dense layer of x: x, the kernel `weight`, and `bias` if it has one.
+    ///
+    /// # Errors
+    /// If the layer has no such parameters.
+    pub fn kernel_and_bias(&mut self, x: Value, has_bias: bool) -> Result<Vec<Value>> {
+        let mut inputs = vec![x, self.kernel("weight")?];
+        if has_bias {
+            inputs.push(self.param("bias")?);
+        }
+        Ok(inputs)
+    }
+
     fn param_with_value(&mut self, name: &str, tensor: &Tensor) -> Result<Value> {
         let name = format!("{}.{name}", self.name);
         Ok(self.graph.constant(&name, tensor.to_device(&Device::Cpu)?.detach()))

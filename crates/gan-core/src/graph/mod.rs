@@ -1,22 +1,23 @@
 //! Networks as graphs of tensor operations in evaluation mode: the neutral form from which exports are made.
 //!
-//! Each layer appends its own operations ([`LayerSpec::graph`](crate::layers::LayerSpec::graph)). An exporter translates the [`Op`]s, of which
-//! there are few, and knows no layers. Spectral norm is part of the kernels, and dropout is absent.
+//! Each layer appends its own operations ([`LayerSpec::graph`](crate::layers::LayerSpec::graph)). An exporter translates the few
+//! [`Op`]s and knows no layers. Spectral norm is part of the kernels, and dropout is absent.
 //!
-//! In reading order: this file (the graph), [`context`] (what a layer appends to), `fold` (batch norm as a part of the kernel before it), `run`
+//! In reading order: this file (the graph), [`context`] (what a layer appends to), `fold` (batch norm as a part of the kernel before it), `names`, `run`
 //! (a graph in candle operations, which tests what the layers appended).
 
 mod context;
 mod fold;
+mod names;
 mod run;
 
 pub use context::GraphContext;
+pub use names::Names;
 
 use crate::gan::{LayeredDiscriminator, LayeredGenerator};
 use crate::network::Network;
 use candle_core::{Result, Tensor};
 use gan_kernels::{ConvSpec, Padding};
-use std::collections::HashSet;
 
 /// A value of a graph: an input, a constant, or the result of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -208,7 +209,7 @@ pub struct Output {
 pub struct Graph {
     definitions: Vec<Definition>,
     outputs: Vec<Output>,
-    names: HashSet<String>,
+    names: Names,
 }
 
 /// Name of the latent vectors.
@@ -312,7 +313,7 @@ impl Graph {
 
     /// Adds an input.
     fn input(&mut self, name: &str, shape: &[usize]) -> Value {
-        let name = self.free_name(name);
+        let name = self.names.take(name);
         self.define(Definition::Input { name, shape: shape.to_vec() })
     }
 
@@ -327,13 +328,13 @@ impl Graph {
 
     /// Adds a node with a name that no other has.
     pub fn node(&mut self, name: &str, op: Op, inputs: &[Value]) -> Value {
-        let name = self.free_name(name);
+        let name = self.names.take(name);
         self.define(Definition::Node { name, op, inputs: inputs.to_vec() })
     }
 
     /// Adds a constant with a name that no other has.
     pub fn constant(&mut self, name: &str, tensor: Tensor) -> Value {
-        let name = self.free_name(name);
+        let name = self.names.take(name);
         self.define(Definition::Constant { name, tensor })
     }
 
@@ -351,17 +352,6 @@ impl Graph {
     fn define(&mut self, definition: Definition) -> Value {
         self.definitions.push(definition);
         Value(self.definitions.len() - 1)
-    }
-
-    /// Returns the name, with a number if it is taken.
-    fn free_name(&mut self, name: &str) -> String {
-        let mut free = name.to_string();
-        let mut number = 1;
-        while !self.names.insert(free.clone()) {
-            number += 1;
-            free = format!("{name}_{number}");
-        }
-        free
     }
 }
 

@@ -69,7 +69,9 @@ impl Op {
         let x = &arguments[0];
         let accurate = |spec: &ConvSpec| ConvSpec { precision: Precision::F32Accurate, ..*spec };
         match self {
-            Self::Conv { spec, groups } => conv(x, &arguments[1], arguments.get(2), &accurate(spec), *groups),
+            Self::Conv { spec, groups } => {
+                ops::grouped_conv2d(x, &arguments[1], arguments.get(2), &accurate(spec), *groups)
+            }
             Self::ConvTranspose { spec, output_padding } => {
                 ops::conv_transpose2d(x, &arguments[1], arguments.get(2), &accurate(spec), *output_padding)
             }
@@ -139,25 +141,6 @@ impl Unary {
             Self::Erf => x.erf(),
             Self::Sqrt => x.sqrt(),
         }
-    }
-}
-
-/// Computes a convolution, group by group.
-fn conv(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, spec: &ConvSpec, groups: usize) -> Result<Tensor> {
-    if groups == 1 {
-        return ops::conv2d(x, kernel, bias, spec);
-    }
-    let inputs = x.dim(1)? / groups;
-    let outputs = kernel.dim(0)? / groups;
-    let one = |group: usize| {
-        let x = x.narrow(1, group * inputs, inputs)?.contiguous()?;
-        let kernel = kernel.narrow(0, group * outputs, outputs)?.contiguous()?;
-        ops::conv2d(&x, &kernel, None, spec)
-    };
-    let y = Tensor::cat(&(0..groups).map(one).collect::<Result<Vec<_>>>()?, 1)?;
-    match bias {
-        Some(bias) => y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
-        None => Ok(y),
     }
 }
 

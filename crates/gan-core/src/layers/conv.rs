@@ -114,7 +114,7 @@ impl LayerSpec for Conv {
 
     fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
         let spec = self.spec([cx.input()[1], cx.input()[2]]);
-        let inputs = kernel_and_bias(x, self.bias, cx)?;
+        let inputs = cx.kernel_and_bias(x, self.bias)?;
         Ok(cx.node(Op::Conv { spec, groups: self.groups }, &inputs))
     }
 
@@ -247,7 +247,7 @@ impl LayerSpec for ConvTranspose {
 
     fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
         let (spec, output_padding) = self.spec([cx.input()[1], cx.input()[2]]);
-        let inputs = kernel_and_bias(x, self.bias, cx)?;
+        let inputs = cx.kernel_and_bias(x, self.bias)?;
         Ok(cx.node(Op::ConvTranspose { spec, output_padding }, &inputs))
     }
 
@@ -280,15 +280,6 @@ fn with_bias(y: Dual, has: bool, cx: &LayerContext) -> Result<Dual> {
     }
     let bias = cx.param("bias")?;
     y.add(&Dual::constant(bias.reshape((1, bias.elem_count(), 1, 1))?))
-}
-
-/// Returns the arguments of a convolution in a graph.
-fn kernel_and_bias(x: Value, has_bias: bool, cx: &mut GraphContext) -> Result<Vec<Value>> {
-    let mut inputs = vec![x, cx.kernel("weight")?];
-    if has_bias {
-        inputs.push(cx.param("bias")?);
-    }
-    Ok(inputs)
 }
 
 /// Formats the sides of an image in the order of `F.pad`.

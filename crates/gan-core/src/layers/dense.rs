@@ -60,10 +60,7 @@ impl LayerSpec for Dense {
     }
 
     fn graph(&self, x: Value, cx: &mut GraphContext) -> Result<Value> {
-        let mut inputs = vec![x, cx.kernel("weight")?];
-        if self.bias {
-            inputs.push(cx.param("bias")?);
-        }
+        let inputs = cx.kernel_and_bias(x, self.bias)?;
         Ok(cx.node(Op::Linear, &inputs))
     }
 

@@ -102,7 +102,7 @@ const RESIDUAL: &str = r#"class Residual(nn.Module):
 "#;
 
 const CLASS_RESIDUAL: &str = r#"class ClassResidual(nn.Module):
-    """The sum of two branches, of which at least one takes the samples' classes."""
+    """The sum of two branches, at least one of which reads the samples' classes."""
 
     takes_class = True
 

@@ -136,7 +136,9 @@ impl Convolution {
         let (_, _, kh, kw) = w.dims4()?;
         let Self { spec, groups, .. } = *self;
         let [in_channels, out_channels] = [inputs, outputs].map(|channels| channels / groups);
-        let (input, output, kernel) = ([h, wd], [oh, ow], [kh, kw]);
+        let input = [h, wd];
+        let output = [oh, ow];
+        let kernel = [kh, kw];
         let p = Problem { spec, samples, groups, in_channels, out_channels, input, output, kernel };
         p.check()?;
         let x = with_elements::<f32, _>(x, |x| channels_last(x, inputs, h * wd))?;

@@ -10,13 +10,12 @@ use super::{ExportedFile, Format};
 use crate::{Error, Model, Result};
 use candle_core::{DType, Tensor};
 use gan_base::memory;
-use gan_core::graph::{Definition, Graph, Value};
+use gan_core::graph::{Definition, Graph, Names, Value};
 use prost::Message;
 use proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type, data_type,
 };
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// ONNX with samples in [−1, 1].
@@ -80,7 +79,7 @@ pub(super) struct Exporter {
     graph: GraphProto,
     /// Name of each value of the neutral graph.
     names: Vec<String>,
-    taken: HashSet<String>,
+    taken: Names,
 }
 
 impl Exporter {
@@ -88,7 +87,9 @@ impl Exporter {
     pub fn new(graph: &Graph) -> Result<Self> {
         let mut exporter = Self::default();
         // Outputs have their names before any node may take them.
-        exporter.taken.extend(graph.outputs().iter().map(|output| output.name.clone()));
+        for output in graph.outputs() {
+            exporter.taken.take(&output.name);
+        }
         let used = graph.used();
         exporter.names = vec![String::new(); used.len()];
         let definitions = || graph.definitions().iter().enumerate();
@@ -98,11 +99,11 @@ impl Exporter {
                 Definition::Input { name, shape } => {
                     let info = value_info(name, data_type::FLOAT, shape);
                     exporter.graph.input.push(info);
-                    exporter.names[index] = exporter.free(name);
+                    exporter.names[index] = exporter.taken.take(name);
                 }
                 Definition::Class { name, .. } => {
                     exporter.graph.input.push(value_info(name, data_type::INT64, &[]));
-                    exporter.names[index] = exporter.free(name);
+                    exporter.names[index] = exporter.taken.take(name);
                 }
                 Definition::Constant { name, tensor } if used[index] => {
                     exporter.names[index] = exporter.tensor(name, tensor)?;
@@ -124,21 +125,10 @@ impl Exporter {
         &self.names[value.index()]
     }
 
-    /// Returns the name, with a number if it is taken, and takes it.
-    fn free(&mut self, name: &str) -> String {
-        let mut free = name.to_string();
-        let mut number = 1;
-        while !self.taken.insert(free.clone()) {
-            number += 1;
-            free = format!("{name}_{number}");
-        }
-        free
-    }
-
     /// Adds a node of one operation and returns the name of its result.
     pub fn add(&mut self, place: &str, op: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> String {
         let name = if place.ends_with(op) { place.to_string() } else { format!("{place}/{op}") };
-        let name = self.free(&name);
+        let name = self.taken.take(&name);
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(ToString::to_string).collect(),
             output: vec![name.clone()],
@@ -180,7 +170,7 @@ impl Exporter {
     }
 
     fn initializer(&mut self, name: &str, data_type: i32, shape: &[usize], bytes: Vec<u8>) -> String {
-        let name = self.free(name);
+        let name = self.taken.take(name);
         self.graph.initializer.push(TensorProto {
             dims: shape.iter().map(|side| *side as i64).collect(),
             data_type: Some(data_type),
