@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(
-    after_help = "It sends the best generator, or the last one if the run was not evaluated, the same as ONNX, a sheet of samples, the settings without folder names, the figures, and a README.md that replaces an earlier one. Only what changed is sent.\n\nExamples:\n  HF_TOKEN=hf_… gan push runs/faces julia/faces\n  gan push runs/faces julia/faces --private --license cc-by-4.0\n  gan generate hub:julia/faces --out faces.png"
+    after_help = "It sends the best generator, or the last one if the run was not evaluated, the same generator as ONNX, a sheet of samples, the settings without folder names, the figures, and a README.md that replaces an earlier one. Only what changed is sent.\n\nExamples:\n  HF_TOKEN=hf_… gan push runs/faces julia/faces\n  gan push runs/faces julia/faces --private --license cc-by-4.0\n  gan generate hub:julia/faces --out faces.png"
 )]
 pub struct PushArgs {
     /// A run folder.
