@@ -3,7 +3,7 @@
 //! Each layer appends its own operations ([`LayerSpec::graph`](crate::layers::LayerSpec::graph)). An exporter translates the few
 //! [`Op`]s and knows no layers. Spectral norm is part of the kernels, and dropout is absent.
 //!
-//! In reading order: this file (the graph), [`context`] (what a layer appends to), `fold` (batch norm as a part of the kernel before it), `names`, `run`
+//! In reading order: this file (the graph), `context` (what a layer appends to), `fold` (batch norm as a part of the kernel before it), `names`, `run`
 //! (a graph in candle operations, which tests what the layers appended).
 
 mod context;
