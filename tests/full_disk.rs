@@ -26,8 +26,8 @@ fn a_failed_save_names_the_file_and_keeps_the_last_checkpoint() {
     dir.succeeds(&format!("train {SMALL} {RUN} --steps 12 --out straight"));
     dir.succeeds(&format!("train {SMALL} {RUN} --steps 3 --out run"));
     dir.succeeds("generate run --count 1 --out before.npy");
-    // The limits are too small for the settings, the metrics, a sheet of samples, and a checkpoint.
-    for (blocks, file) in [(1, "config.toml"), (5, "run"), (12, "step-0000004.png"), (1000, "tensors.safetensors")] {
+    // The limits are too small for the settings, the metrics, the events, which hold sheets of samples, and a checkpoint.
+    for (blocks, file) in [(1, "config.toml"), (5, "run"), (12, "events.out"), (1000, "tensors.safetensors")] {
         let before = saved(&dir.path("run"));
         let finished = limited(&dir, blocks, "train run --resume --steps 12");
         finished.expect(1, &["error: ", "run/", file]);
