@@ -18,6 +18,7 @@ mod full_disk;
 mod generate;
 #[cfg(feature = "hub")]
 mod hub;
+mod import;
 mod interpolate;
 mod kills;
 mod kills_at_calls;

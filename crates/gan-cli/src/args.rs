@@ -5,6 +5,7 @@ use crate::data::DataCommand;
 use crate::evaluate::EvaluateArgs;
 use crate::export::ExportArgs;
 use crate::generate::GenerateArgs;
+use crate::import::ImportArgs;
 use crate::interpolate::InterpolateArgs;
 use crate::man::ManArgs;
 use crate::project::ProjectArgs;
@@ -59,6 +60,8 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Export a network as ONNX or as a PyTorch module.
     Export(ExportArgs),
+    /// Import weights of PyTorch as a weight file of gan.
+    Import(ImportArgs),
     /// Upload a run to the Hugging Face Hub, with a model card.
     Push(PushArgs),
     /// Print networks as tables: layers, shapes, parameters, multiply-adds.

@@ -11,6 +11,7 @@ use gan_core::weights::Description;
 use gan_core::{Generator, draw_classes, samples};
 use gan_data::DatasetEntry;
 use gan_data::npy::{self, NpyFile};
+use gan_import::import::IMPORTED;
 use gan_metrics::frechet::FID;
 use gan_metrics::{Card, Metric, Protocol, SampleSet, format_value};
 use gan_run::RunFolder;
@@ -197,6 +198,11 @@ fn of_run(run: &Path) -> Result<layering::Table> {
 /// Returns the settings of the training data that a weight file describes.
 fn of_weights(file: &Path) -> Result<layering::Table> {
     let description = weights::read_description(file)?;
+    if description.data.name == IMPORTED {
+        let problem =
+            "was imported, and does not say what it was trained on: name real data by --data, e.g. --data mnist";
+        return Err(usage(file.display(), problem));
+    }
     let mut table = layering::Table::new();
     let shape = &description.data.shape;
     let mut set = |assignment: String| layering::set(&mut table, &assignment);

@@ -10,6 +10,7 @@ mod distributed;
 mod evaluate;
 mod export;
 mod generate;
+mod import;
 mod interpolate;
 mod interrupt;
 mod man;
@@ -108,6 +109,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Project(args) => project::run(&args)?,
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
         Command::Export(args) => export::run(&args)?,
+        Command::Import(args) => import::run(&args, cli.quiet)?,
         Command::Push(args) => push::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,

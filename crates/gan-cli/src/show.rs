@@ -1,12 +1,13 @@
 //! `gan summary`, `gan preset` and `gan devices`.
 
 use crate::args::usage;
-use crate::{print, source};
+use crate::{import, print, source};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use gan_base::messages::counted;
 use gan_core::summary::Summary;
 use gan_core::weights;
+use gan_import::import::IMPORTED;
 use gan_train::{Plan, layering, presets};
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use std::path::Path;
     after_help = "Examples:\n  gan summary dcgan-mnist\n  gan summary mine.toml --set generator.width=32\n  gan summary runs/first/generator.safetensors"
 )]
 pub struct SummaryArgs {
-    /// A preset's name, a TOML file, a run folder or a weight file.
+    /// A preset's name, a TOML file, a run folder or a weight file, also of PyTorch.
     #[arg(value_name = "PRESET, FILE or RUN")]
     pub source: String,
     /// Change one setting first; may be repeated.
@@ -50,6 +51,12 @@ pub fn devices() -> Result<()> {
 /// Prints both networks of a preset, file or run, or the one in a weight file.
 pub fn summary(args: &SummaryArgs) -> Result<()> {
     let path = Path::new(&args.source);
+    if import::is_foreign(path) {
+        if !args.set.is_empty() {
+            return Err(usage(&args.source, "is a weight file, which has no settings to change: leave out --set"));
+        }
+        return print::text(import::summary(path)?);
+    }
     if path.extension().is_some_and(|e| e == "safetensors") || source::on_hub(path).is_some() {
         if !args.set.is_empty() {
             return Err(usage(&args.source, "is a weight file, which has no settings to change: leave out --set"));
@@ -58,6 +65,9 @@ pub fn summary(args: &SummaryArgs) -> Result<()> {
         let summary = Summary::new(&description.network, &description.input, &description.layers);
         print::text(summary.with_context(|| path.display().to_string())?)?;
         let (preset, step, seed) = (description.preset, description.step, description.seed);
+        if preset == IMPORTED {
+            return print::line("imported: the training is not known");
+        }
         return print::line(format_args!("trained by {preset} for {}, seed {seed}", counted(step, "step")));
     }
     let plan = source::plan(&args.source, &args.set)?;

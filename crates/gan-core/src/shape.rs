@@ -24,12 +24,7 @@ pub(crate) fn product(sides: &[usize]) -> Option<usize> {
 
 /// Calls `f` with the name of each layer of a list, which begins with `prefix`, the layer and its inference, in a network's order: a layer,
 /// then those inside it.
-pub(crate) fn each_named(
-    prefix: &str,
-    layers: &[Layer],
-    list: &[Inferred],
-    f: &mut impl FnMut(&str, &Layer, &Inferred),
-) {
+pub fn each_named(prefix: &str, layers: &[Layer], list: &[Inferred], f: &mut impl FnMut(&str, &Layer, &Inferred)) {
     for (index, (layer, found)) in layers.iter().zip(list).enumerate() {
         let name = format!("{prefix}.{index}");
         f(&name, layer, found);

@@ -138,11 +138,29 @@ fn generator(
 /// finite.
 pub fn read_discriminator(path: &Path, device: &Device) -> Result<(Description, LayeredDiscriminator)> {
     let (mut file, length) = file::open(path)?;
+    discriminator(&mut file, length, path, device)
+}
+
+/// Builds the discriminator in a weight file's `bytes`, on `device`.
+///
+/// # Errors
+/// As [`read_discriminator`].
+pub fn discriminator_from_bytes(bytes: &[u8], device: &Device) -> Result<(Description, LayeredDiscriminator)> {
+    discriminator(&mut &bytes[..], bytes.len() as u64, Path::new(UNNAMED), device)
+}
+
+/// Builds the discriminator in a weight file of `length` bytes; `path` is for messages.
+fn discriminator(
+    source: &mut impl Read,
+    length: u64,
+    path: &Path,
+    device: &Device,
+) -> Result<(Description, LayeredDiscriminator)> {
     let is_one = |description: &Description| match description.network.as_str() {
         "discriminator" => Ok(()),
         other => Err(fail(path, format!("holds a {other}, a discriminator is needed"))),
     };
-    let (description, tensors) = file::read(&mut file, length, path, is_one)?;
+    let (description, tensors) = file::read(source, length, path, is_one)?;
     let Description { input, layers, .. } = &description;
     let discriminator = Network::from_tensors("discriminator", input, layers, &tensors, Reuse::UntilChanged, device)
         .and_then(LayeredDiscriminator::of_network)

@@ -58,6 +58,7 @@ pub static TARGETS: &[Target] = &[
     targets::image::TARGET,
     targets::report::TARGET,
     targets::state_dict::TARGET,
+    targets::import::TARGET,
     targets::npy::TARGET,
     targets::fetch::TARGET,
     targets::moments::TARGET,

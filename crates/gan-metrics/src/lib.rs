@@ -7,7 +7,6 @@
 //! file for each family, and the list of all); `suite` and `sample_set` (several metrics of one set of samples), `protocol` (published
 //! ways to measure) and `card` (figures with what is needed to trust them); [`renamed`] (names in files of earlier versions).
 
-mod archive;
 mod card;
 pub mod embed;
 mod error;
@@ -19,7 +18,6 @@ mod pairs;
 mod protocol;
 pub mod renamed;
 mod sample_set;
-pub mod state_dict;
 mod suite;
 
 pub use card::{Card, EmbedderCard, Figure, ImageSizes, Reference, ResizedTo, format_value};

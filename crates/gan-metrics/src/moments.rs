@@ -1,6 +1,5 @@
 //! Mean and covariance of features that are added in batches, or that others computed.
 
-use crate::archive;
 use crate::error::{Error, Result};
 use crate::features::{Features, check_widths};
 use crate::linalg::{lower_product, mirror};
@@ -133,7 +132,7 @@ impl Moments {
     /// # Errors
     /// The problem in words.
     pub fn from_npz(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let files = archive::files(bytes)?;
+        let files = gan_import::archive::files(bytes)?;
         let mean = array(&files, "mu.npy")?;
         let sigma = array(&files, "sigma.npy")?;
         let dim = mean.len();

@@ -171,7 +171,7 @@ pub fn read_data(table: Table) -> Result<DataConfig> {
     Ok(data)
 }
 
-fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
+pub(crate) fn read_as<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
     if let Some([old, new]) = renamed::found(&table) {
         return Err(Error::config(old, format!("is called {new} now: write that")));
     }

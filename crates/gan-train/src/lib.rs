@@ -3,7 +3,7 @@
 //! [`config::RunConfig`] (as written) is checked into a [`Plan`]; only a plan creates a [`Trainer`]. Everything around the steps, such as
 //! files, pictures and evaluation, is in the crate `gan-run`.
 //!
-//! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`Plan`], [`data`], [`device`],
+//! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`Plan`], [`NetworkFile`] (one network alone), [`data`], [`device`],
 //! [`optimizers`], [`step`] (the mathematics, one screen), [`Trainer`], [`distributed`] (several ranks), [`checkpoint`].
 
 mod averages;
@@ -17,6 +17,7 @@ mod error;
 mod gan;
 mod keyed;
 pub mod layering;
+mod network_file;
 pub mod optimizers;
 mod plan;
 pub mod presets;
@@ -28,6 +29,7 @@ mod trainer;
 
 pub use error::{Error, Result};
 pub use gan::Gan;
+pub use network_file::NetworkFile;
 pub use plan::{Architecture, Length, Plan};
 pub use start::{TransferredParams, WeightTransfer, other_channels};
 pub use trainer::{Moment, Parts, StepReport, Trainer};

@@ -41,6 +41,7 @@
 //! | [`run`] | run folder, loop, observers, evaluation, report |
 //! | [`report`] | grids, plots, animations, the HTML page |
 //! | [`export`] | ONNX files, PyTorch modules |
+//! | [`import`] | weights trained elsewhere |
 //! | [`kernels`] | the fused engine, candle operations |
 //! | [`comm`] | processes that train one model |
 //! | [`base`] | random numbers, atomic files, words for messages |
@@ -52,6 +53,7 @@ pub use gan_comm as comm;
 pub use gan_core as core;
 pub use gan_data as data;
 pub use gan_export as export;
+pub use gan_import as import;
 pub use gan_kernels as kernels;
 pub use gan_metrics as metrics;
 pub use gan_report as report;

@@ -3,15 +3,16 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-hub", &["gan-base"]),
     ("gan-cuda", &["gan-kernels"]),
     ("gan-comm", &["gan-base", "gan-kernels"]),
     ("gan-core", &["gan-base", "gan-kernels"]),
+    ("gan-import", &["gan-base", "gan-core"]),
     ("gan-data", &["gan-base", "gan-kernels", "gan-hub", "gan-core"]),
-    ("gan-metrics", &["gan-base", "gan-kernels", "gan-core"]),
+    ("gan-metrics", &["gan-base", "gan-kernels", "gan-core", "gan-import"]),
     ("gan-alarms", &["gan-base", "gan-core", "gan-metrics"]),
     ("gan-report", &["gan-base"]),
     ("gan-export", &["gan-base", "gan-kernels", "gan-core"]),
@@ -19,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "gan-train",
         &["gan-base", "gan-kernels", "gan-cuda", "gan-comm", "gan-core", "gan-data", "gan-metrics", "gan-alarms"],
     ),
-    ("gan-run", LIBRARIES.split_at(9).0),
+    ("gan-run", LIBRARIES.split_at(10).0),
     ("gan", LIBRARIES),
     ("gan-cli", LIBRARIES),
     ("gan-fuzz", LIBRARIES),
@@ -32,6 +33,7 @@ const LIBRARIES: &[&str] = &[
     "gan-kernels",
     "gan-comm",
     "gan-core",
+    "gan-import",
     "gan-data",
     "gan-metrics",
     "gan-alarms",

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod idx;
 pub mod idx_gz;
 pub mod image;
+pub mod import;
 pub mod moments;
 pub mod network;
 pub mod npy;

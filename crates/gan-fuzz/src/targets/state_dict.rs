@@ -2,7 +2,6 @@
 
 use crate::place;
 use crate::target::{Memory, Outcome, Seed, Target};
-use gan_metrics::state_dict;
 
 /// Reads the tensors of a state dict.
 pub const TARGET: Target = Target {
@@ -47,7 +46,7 @@ const TOKENS: &[&str] = &[
 
 fn body(input: &[u8]) -> Outcome {
     let input = place::safetensors(input);
-    let tensors = state_dict::read(&input)?;
+    let tensors = gan_import::tensors(&input)?;
     let bytes: usize = tensors.values().map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes()).sum();
     assert!(bytes <= 64 * input.len(), "{bytes} bytes of tensors in {} bytes", input.len());
     Ok(())

@@ -6,7 +6,6 @@
 use super::resize::{Filter, resize};
 use super::{Embedder, EmbedderInfo, Embedding, FeatureSpace, cache_folder, hex, image_shape, in_batches, variable};
 use crate::error::{Error, Result};
-use crate::state_dict;
 use candle_core::{DType, Device, Tensor};
 use gan_base::regular_file;
 use sha2::{Digest, Sha256};
@@ -63,7 +62,7 @@ impl Inception {
             .map_err(|error| refused(format!("cannot be read ({error})")))?;
         let hash = hex(Sha256::new_with_prefix(&bytes));
         check_hash(&hash, path).map_err(refused)?;
-        let tensors = state_dict::read(&bytes).map_err(|problem| {
+        let tensors = gan_import::tensors(&bytes).map_err(|problem| {
             let kinds = "neither a whole safetensors file nor a whole state dict by torch.save";
             refused(format!("is {kinds} ({problem}): fetch it again"))
         })?;

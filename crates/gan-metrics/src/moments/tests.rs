@@ -1,9 +1,22 @@
 //! Compares moments with plain loops; batches and statistics files.
 
 use super::*;
-use crate::archive::tests::archive_of;
 use crate::metrics::frechet;
 use gan_base::Rng;
+use std::io::{Cursor, Write};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// Returns an archive of several files, with sizes of 64 bits if `long`.
+fn archive_of(contents: &[(&str, &[u8])], long: bool) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(vec![]));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(long);
+    for (name, content) in contents {
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
 
 fn made(n: usize, dim: usize, shift: f32) -> Features {
     let mut rng = Rng::new(n as u64);

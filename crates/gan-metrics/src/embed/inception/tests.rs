@@ -130,7 +130,7 @@ fn tensors_of_the_wrong_shape_are_named() {
 fn both_formats_of_pytorch_are_read() {
     for name in ["torch_zip.pth", "torch_legacy.pth"] {
         let path = fixtures().join(name);
-        let tensors = state_dict::read(&fs::read(&path).unwrap()).unwrap();
+        let tensors = gan_import::tensors(&fs::read(&path).unwrap()).unwrap();
         let of =
             |name: &str| tensors[name].to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let eighths = |range: std::ops::Range<u8>| range.map(|i| f32::from(i) / 8.0).collect::<Vec<_>>();

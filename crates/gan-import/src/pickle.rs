@@ -1,44 +1,48 @@
-//! A reader of the parts of Python's pickle format that state dicts need. It returns values as data and runs no code, and no input takes more
-//! memory than a small multiple of its size.
+//! A reader of Python's pickle format, protocols 2 to 5. It returns values as data and runs no code, and no input takes more memory than a small
+//! multiple of its size.
 //!
 //! Source: the opcodes of CPython's `Lib/pickletools.py`. Objects are stored in one list and refer to each other by their index, so
 //! an object that is read from the memo many times exists once, and deeply nested objects need no recursion.
+//!
+//! `candle_core::pickle` does not serve here: it copies an object each time that the memo is read, so that a file of a hundred bytes can fill the memory;
+//! it allocates what a length announces before the bytes are there; and it knows neither classes with attributes nor the containers before PyTorch 1.6.
 
 use std::collections::HashMap;
 
 /// Index of an object.
-pub(super) type Id = usize;
+pub(crate) type Id = usize;
 
 /// A value in a pickle.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Object<'a> {
+pub(crate) enum Object<'a> {
     Int(i64),
     Text(&'a str),
+    Bytes(&'a [u8]),
     /// Module and name of a class or function.
     Global(&'a str, &'a str),
     /// A tuple or a list.
     List(Vec<Id>),
     /// Keys and values.
     Dict(Vec<(Id, Id)>),
-    /// A function and the tuple of its arguments. It is not called.
-    Call(Id, Id),
+    /// A function or class, the tuple of its arguments, and the attributes that were set afterwards. It is not called.
+    Call(Id, Id, Option<Id>),
     /// A reference to something outside the pickle, by its name.
     Outside(Id),
-    /// A value that state dicts do not need: a boolean, None, a floating point number, an integer of more than 64 bits.
+    /// A value that weights do not need: a boolean, None, a floating point number, a set, an integer of more than 64 bits.
     Other,
 }
 
 /// The objects of a pickle.
 #[derive(Debug)]
-pub(super) struct Pickle<'a> {
+pub(crate) struct Pickle<'a> {
     objects: Vec<Object<'a>>,
     root: Id,
 }
 
 impl<'a> Pickle<'a> {
     /// Reads a pickle from the front of `bytes`, which then begin after it. Refuses one that is cut off, contradicts itself, or uses
-    /// opcodes that state dicts do not need.
-    pub(super) fn read(bytes: &mut &'a [u8]) -> Result<Self, String> {
+    /// opcodes of protocols 0 and 1.
+    pub(crate) fn read(bytes: &mut &'a [u8]) -> Result<Self, String> {
         let mut machine = Machine { rest: bytes, ..Machine::default() };
         while machine.step()? {}
         let root = machine.pop()?;
@@ -46,26 +50,56 @@ impl<'a> Pickle<'a> {
         Ok(Self { objects: machine.objects, root })
     }
 
-    /// Returns the object that the pickle represents.
-    pub(super) fn root(&self) -> &Object<'a> {
-        self.at(self.root)
+    /// Returns the index of the object that the pickle represents.
+    pub(crate) fn root(&self) -> Id {
+        self.root
     }
 
-    pub(super) fn at(&self, id: Id) -> &Object<'a> {
+    /// Returns all objects, by their index.
+    pub(crate) fn objects(&self) -> &[Object<'a>] {
+        &self.objects
+    }
+
+    pub(crate) fn at(&self, id: Id) -> &Object<'a> {
         &self.objects[id]
     }
 
     /// Returns the items of a tuple or list.
-    pub(super) fn list(&self, id: Id) -> Option<&[Id]> {
+    pub(crate) fn list(&self, id: Id) -> Option<&[Id]> {
         if let Object::List(items) = self.at(id) { Some(items) } else { None }
     }
 
     /// Returns an integer that is not negative.
-    pub(super) fn size(&self, id: Id) -> Option<usize> {
+    pub(crate) fn size(&self, id: Id) -> Option<usize> {
         if let Object::Int(n) = self.at(id) { usize::try_from(*n).ok() } else { None }
     }
 
-    pub(super) fn text(&self, id: Id) -> Option<&'a str> {
+    /// Returns the keys and values of a dict.
+    pub(crate) fn dict(&self, id: Id) -> Option<&[(Id, Id)]> {
+        if let Object::Dict(entries) = self.at(id) { Some(entries) } else { None }
+    }
+
+    /// Returns the value of a dict for a text.
+    pub(crate) fn get(&self, dict: Id, key: &str) -> Option<Id> {
+        self.dict(dict)?.iter().find(|(found, _)| self.text(*found) == Some(key)).map(|(_, value)| *value)
+    }
+
+    /// Returns the module and name of a class or function; in files before PyTorch 1.6, a class may be outside, with its source.
+    pub(crate) fn global(&self, id: Id) -> Option<(&'a str, &'a str)> {
+        match self.at(id) {
+            Object::Global(module, name) => Some((module, name)),
+            Object::Outside(id) => match self.list(*id)? {
+                [kind, class, ..] if self.text(*kind) == Some("module") => match self.at(*class) {
+                    Object::Global(module, name) => Some((module, name)),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, id: Id) -> Option<&'a str> {
         if let Object::Text(text) = self.at(id) { Some(text) } else { None }
     }
 }
@@ -113,7 +147,14 @@ impl<'a> Machine<'a> {
                 let key = self.number(if opcode == b'h' { 1 } else { 4 })?;
                 self.recall(key)?;
             }
-            other => return Err(format!("it has the opcode {other:#04x}, which state dicts do not need")),
+            b'0' => {
+                self.stack.pop().ok_or("its stack is empty")?;
+            }
+            b'1' => drop(self.above_mark()?),
+            b'2' => self.stack.push(Some(self.top()?)),
+            // Items of a set.
+            0x90 => drop(self.above_mark()?),
+            other => return Err(format!("it has the opcode {other:#04x}, which no file of PyTorch has")),
         }
         Ok(true)
     }
@@ -124,9 +165,22 @@ impl<'a> Machine<'a> {
             b'K' => Object::Int(self.number(1)? as i64),
             b'M' => Object::Int(self.number(2)? as i64),
             b'J' => Object::Int(i64::from((self.number(4)? as u32).cast_signed())),
-            0x8a => self.long()?,
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
+            0x8d => self.text(8)?,
+            // Text of Python 2 is bytes.
+            b'U' => self.old_text(1)?,
+            b'T' => self.old_text(4)?,
+            b'C' => self.bytes(1)?,
+            b'B' => self.bytes(4)?,
+            0x8e | 0x96 => self.bytes(8)?,
+            0x8f => Object::Other,
+            0x91 => {
+                self.above_mark()?;
+                Object::Other
+            }
             b'G' => {
                 self.take(8)?;
                 Object::Other
@@ -147,6 +201,11 @@ impl<'a> Machine<'a> {
             b'}' => Object::Dict(vec![]),
             b'd' => Object::Dict(pairs(&self.above_mark()?)?),
             b'R' | 0x81 => self.call()?,
+            0x92 => {
+                // Keyword arguments.
+                self.pop()?;
+                self.call()?
+            }
             b'Q' => Object::Outside(self.pop()?),
             _ => return Ok(None),
         }))
@@ -163,9 +222,9 @@ impl<'a> Machine<'a> {
         Ok(self.take(count)?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// Reads an integer of any length.
-    fn long(&mut self) -> Result<Object<'a>, String> {
-        let length = self.number(1)? as usize;
+    /// Reads an integer of any length, after that length, a number of `size` bytes.
+    fn long(&mut self, size: usize) -> Result<Object<'a>, String> {
+        let length = self.number(size)? as usize;
         if length > 8 {
             self.take(length)?;
             return Ok(Object::Other);
@@ -180,6 +239,18 @@ impl<'a> Machine<'a> {
     fn text(&mut self, size: usize) -> Result<Object<'a>, String> {
         let length = self.number(size)? as usize;
         Ok(Object::Text(utf8(self.take(length)?)?))
+    }
+
+    /// Like [`Machine::text`]; bytes if it is not UTF-8.
+    fn old_text(&mut self, size: usize) -> Result<Object<'a>, String> {
+        let length = self.number(size)? as usize;
+        let bytes = self.take(length)?;
+        Ok(std::str::from_utf8(bytes).map_or(Object::Bytes(bytes), Object::Text))
+    }
+
+    fn bytes(&mut self, size: usize) -> Result<Object<'a>, String> {
+        let length = usize::try_from(self.number(size)?).map_err(|_| "it is cut off")?;
+        Ok(Object::Bytes(self.take(length)?))
     }
 
     fn line(&mut self) -> Result<&'a str, String> {
@@ -212,15 +283,24 @@ impl<'a> Machine<'a> {
 
     fn append(&mut self, items: &[Id]) -> Result<(), String> {
         let top = self.top()?;
-        let Object::List(list) = &mut self.objects[top] else { return Err("it appends to what is no list".into()) };
-        list.extend_from_slice(items);
+        match &mut self.objects[top] {
+            Object::List(list) => list.extend_from_slice(items),
+            // Items of a class that extends a list.
+            Object::Call(..) => {}
+            _ => return Err("it appends to what is no list".into()),
+        }
         Ok(())
     }
 
     fn set_items(&mut self, items: &[Id]) -> Result<(), String> {
         let top = self.top()?;
-        let Object::Dict(dict) = &mut self.objects[top] else { return Err("it sets items of what is no dict".into()) };
-        dict.extend(pairs(items)?);
+        let items = pairs(items)?;
+        match &mut self.objects[top] {
+            Object::Dict(dict) => dict.extend(items),
+            // Items of a class that extends a dict.
+            Object::Call(..) => {}
+            _ => return Err("it sets items of what is no dict".into()),
+        }
         Ok(())
     }
 
@@ -230,16 +310,17 @@ impl<'a> Machine<'a> {
         let function = self.pop()?;
         Ok(match self.objects[function] {
             Object::Global("collections", "OrderedDict" | "defaultdict") => Object::Dict(vec![]),
-            _ => Object::Call(function, arguments),
+            _ => Object::Call(function, arguments, None),
         })
     }
 
-    /// Sets the attributes of an object: those of a call (a module) replace it, those of a dict do not concern its entries.
+    /// Sets the attributes of an object: a module has them, those of a dict do not concern its entries.
     fn build(&mut self) -> Result<(), String> {
         let attributes = self.pop()?;
-        let object = self.pop()?;
-        let kept = if matches!(self.objects[object], Object::Call(..)) { attributes } else { object };
-        self.stack.push(Some(kept));
+        let object = self.top()?;
+        if let Object::Call(_, _, found) = &mut self.objects[object] {
+            *found = Some(attributes);
+        }
         Ok(())
     }
 
@@ -262,58 +343,4 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(mut bytes: &[u8]) -> Result<(Object<'_>, &[u8]), String> {
-        let pickle = Pickle::read(&mut bytes)?;
-        Ok((pickle.root().clone(), bytes))
-    }
-
-    #[test]
-    fn numbers_have_their_signs() {
-        fn number(bytes: &[u8]) -> Result<Object<'_>, String> {
-            read(bytes).map(|found| found.0)
-        }
-        assert_eq!(number(b"K\xff."), Ok(Object::Int(255)));
-        assert_eq!(number(b"J\xff\xff\xff\xff."), Ok(Object::Int(-1)));
-        assert_eq!(number(b"\x8a\x02\x00\x80."), Ok(Object::Int(-32768)));
-        assert_eq!(number(b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f."), Ok(Object::Int(i64::MAX)));
-        assert_eq!(number(b"\x8a\x00."), Ok(Object::Int(0)));
-        assert_eq!(number(b"\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01."), Ok(Object::Other));
-    }
-
-    #[test]
-    fn protocol_4_is_read() {
-        let pickle = b"\x80\x04\x95\x0f\0\0\0\0\0\0\0\x8c\x01a\x94\x8c\x01b\x93\x94h\x00\x86.";
-        let mut bytes = &pickle[..];
-        let pickle = Pickle::read(&mut bytes).unwrap();
-        let Object::List(items) = pickle.root() else { panic!("{pickle:?}") };
-        assert_eq!((pickle.at(items[0]), pickle.at(items[1])), (&Object::Global("a", "b"), &Object::Text("a")));
-    }
-
-    #[test]
-    fn bytes_after_a_pickle_are_ignored() {
-        assert_eq!(read(b"X\x02\x00\x00\x00ab.rest"), Ok((Object::Text("ab"), &b"rest"[..])));
-    }
-
-    #[test]
-    fn invalid_pickles_are_errors() {
-        let cases: [&[u8]; 10] =
-            [b"", b".", b"(.", b"t.", b"X\xff\xff\xff\xffab.", b"K", b"h\x07.", b"]K\x01s.", b"}(K\x01u.", b"cno end"];
-        for bytes in cases {
-            assert!(read(bytes).is_err(), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn depth_and_repetition_take_no_more_memory_than_their_bytes() {
-        let deep = [&b")"[..], &[0x85; 100_000], b"."].concat();
-        assert!(read(&deep).is_ok());
-        // Pairs of pairs: two to the power of 40 objects, were they copied.
-        let pairs = [&b"K\x01"[..], &b"q\x00h\x00\x86".repeat(40), b"."].concat();
-        assert!(matches!(read(&pairs), Ok((Object::List(items), _)) if items.len() == 2));
-        // A list in itself.
-        assert!(read(b"]q\x00h\x00a.").is_ok());
-    }
-}
+mod tests;

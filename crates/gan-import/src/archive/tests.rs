@@ -6,7 +6,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 /// Returns an archive of several files, with sizes of 64 bits if `long`.
-pub(crate) fn archive_of(contents: &[(&str, &[u8])], long: bool) -> Vec<u8> {
+fn archive_of(contents: &[(&str, &[u8])], long: bool) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(vec![]));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(long);
     for (name, content) in contents {
