@@ -20,6 +20,12 @@ fn the_format_follows_the_option_or_the_ending() {
     assert_eq!(finished.text(), "g.py\ng.safetensors\n");
     let weights = fs::read(dir.path("generator.safetensors")).expect("a file");
     assert_eq!(fs::read(dir.path("g.safetensors")).expect("a file"), weights);
+    let finished = dir.succeeds(&format!("{FROM} --out g.html"));
+    assert_eq!(finished.text(), "g.html\n");
+    let page = fs::read_to_string(dir.path("g.html")).expect("text");
+    assert!(page.contains("Content-Security-Policy") && page.contains("mnist generator"), "a page");
+    dir.succeeds(&format!("{FROM} --format html"));
+    assert_eq!(fs::read_to_string(dir.path("generator.html")).expect("text"), page);
     // The weights of the source itself stay as they are.
     dir.succeeds(&format!("{FROM} --format pytorch"));
     assert_eq!(fs::read(dir.path("generator.safetensors")).expect("a file"), weights);
@@ -48,6 +54,7 @@ fn a_run_has_both_networks_and_a_weight_file_one() {
     let words = ["generator.safetensors: holds a generator", "--network is discriminator", "name the run's folder"];
     refused(&dir, "export run/generator.safetensors --network discriminator --out x.onnx", 2, &words);
     refused(&dir, "export run --network discriminator --format onnx-uint8 --out x.onnx", 1, &["is for generators"]);
+    refused(&dir, "export run --network discriminator --out d.html", 1, &["--format html is for generators"]);
 }
 
 #[test]
@@ -55,20 +62,23 @@ fn bad_exports_are_refused_and_leave_nothing() {
     let dir = WorkDir::with_generator();
     fs::write(dir.path("mine.py"), "print(1)").expect("a file");
     fs::write(dir.path("mine.onnx"), "not ONNX").expect("a file");
+    fs::write(dir.path("mine.html"), "not a page").expect("a file");
     fs::write(dir.path("trained.safetensors"), fs::read(dir.path("generator.safetensors")).expect("a file"))
         .expect("a file");
     fs::create_dir(dir.path("folder")).expect("a folder");
     let before = files(&dir.path("."));
     for (line, code, words) in [
         (format!("{FROM} --format onx --out g.onnx"), 2, ["'onx'", "onnx-uint8"]),
-        (FROM.to_string(), 2, ["--format", "expected one of onnx, pytorch, onnx-uint8"]),
-        (format!("{FROM} --out g.png"), 2, ["--out g.png", "FILE.onnx or FILE.py"]),
+        (FROM.to_string(), 2, ["--format", "expected one of onnx, pytorch, html, onnx-uint8"]),
+        (format!("{FROM} --out g.png"), 2, ["--out g.png", "FILE.onnx, FILE.py or FILE.html"]),
         (format!("{FROM} --format pytorch --out g.onnx"), 2, ["--out g.onnx", "FILE.py"]),
         (format!("{FROM} --format onnx --out g.py"), 2, ["--out g.py", "FILE.onnx"]),
         (format!("{FROM} --out mine.py"), 2, ["--out mine.py", "it stays"]),
         (format!("{FROM} --out mine.onnx"), 2, ["--out mine.onnx", "it stays"]),
         (format!("{FROM} --out trained.py"), 2, ["--out trained.py", "would replace trained.safetensors"]),
-        (format!("{FROM} --out folder"), 2, ["--out folder", "FILE.onnx or FILE.py"]),
+        (format!("{FROM} --out folder"), 2, ["--out folder", "FILE.onnx, FILE.py or FILE.html"]),
+        (format!("{FROM} --format html --out g.onnx"), 2, ["--out g.onnx", "FILE.html"]),
+        (format!("{FROM} --out mine.html"), 2, ["--out mine.html", "it stays"]),
         (format!("{FROM} --out no/such.onnx"), 1, ["no/such.onnx", "does not exist"]),
         ("export folder --out g.onnx".into(), 2, ["folder", "holds no generator.safetensors"]),
         ("export missing --out g.onnx".into(), 2, ["missing", "there is no such file or folder"]),

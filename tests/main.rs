@@ -30,6 +30,8 @@ mod outputs;
 mod overwrite;
 mod own_images;
 mod packs;
+#[cfg(unix)]
+mod pages;
 mod points;
 mod presets;
 mod progress;

@@ -2,7 +2,7 @@
 //! is accepted, the quick checks first.
 
 use crate::cargo::{Cargo, on_path, root};
-use crate::{Fault, Outcome, tidy};
+use crate::{Fault, Outcome, tidy, web};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -53,22 +53,47 @@ fn mpi() -> Result<&'static [&'static str], Fault> {
     Ok(&[])
 }
 
-/// Name of a step, and its command; `None` is tidy.
-type Step = (&'static str, Option<Cargo>);
+/// What a step runs.
+enum Work {
+    Cargo(Cargo),
+    /// A check of this program, with the command that repeats it.
+    Own(&'static str, fn() -> Result<bool, Fault>),
+}
+
+impl Work {
+    fn run(&self) -> Result<bool, Fault> {
+        match self {
+            Self::Cargo(cargo) => cargo.run(),
+            Self::Own(_, check) => check(),
+        }
+    }
+
+    /// Returns the line that repeats it.
+    fn command(&self) -> String {
+        match self {
+            Self::Cargo(cargo) => cargo.to_string(),
+            Self::Own(command, _) => (*command).into(),
+        }
+    }
+}
+
+/// Name of a step, and its work.
+type Step = (&'static str, Work);
 
 /// Returns the steps. All use the release profile, which is the quickest way through the whole list: build scripts and macros are compiled
 /// once per profile, clippy and doc read the same checked dependencies, and the tests alone need machine code of them.
-fn steps(mpi: &[&str]) -> [Step; 6] {
+fn steps(mpi: &[&str]) -> [Step; 7] {
     let clippy = ["clippy", "--workspace", "--all-targets", "--release"];
     let clippy = Cargo::new(clippy).args(mpi).args(["--", "-D", "warnings"]);
     let doc = Cargo::new(["doc", "--workspace", "--no-deps", "--release"]).with("RUSTDOCFLAGS", "-D warnings");
     [
-        ("fmt", Some(Cargo::new(["fmt", "--all", "--check", "--"]).args(declared_by_macros()))),
-        ("tidy", None),
-        ("clippy", Some(clippy)),
-        ("doc", Some(doc)),
-        ("test", Some(cargo_test(&[], mpi))),
-        ("package", Some(Cargo::new(["run", "--quiet", "--package", "xtask", "--", "package"]))),
+        ("fmt", Work::Cargo(Cargo::new(["fmt", "--all", "--check", "--"]).args(declared_by_macros()))),
+        ("tidy", Work::Own("cargo xtask tidy", tidy::passes)),
+        ("web", Work::Own("cargo xtask check-web", web::passes)),
+        ("clippy", Work::Cargo(clippy)),
+        ("doc", Work::Cargo(doc)),
+        ("test", Work::Cargo(cargo_test(&[], mpi))),
+        ("package", Work::Cargo(Cargo::new(["run", "--quiet", "--package", "xtask", "--", "package"]))),
     ]
 }
 
@@ -80,7 +105,7 @@ const REGISTRIES: [&str; 7] = [
     "gan-core/src/augmentations",
     "gan-data/src/datasets",
     "gan-alarms/src/rules",
-    "gan-train/src/optimizers",
+    "gan-step/src/optimizers",
 ];
 
 /// Returns the files in [`REGISTRIES`]. A folder that does not exist has none; the unit tests compare the list with the sources.
@@ -93,13 +118,13 @@ fn declared_by_macros() -> Vec<PathBuf> {
 /// Runs the steps in turn and stops at the first that fails.
 pub fn run() -> Outcome {
     let start = Instant::now();
-    for (name, cargo) in steps(mpi()?) {
+    for (name, work) in steps(mpi()?) {
         println!("xtask ci: {name} …");
         let start = Instant::now();
-        let passed = cargo.as_ref().map_or_else(tidy::passes, Cargo::run)?;
+        let passed = work.run()?;
         let time = written(start.elapsed());
         if !passed {
-            let again = cargo.map_or("cargo xtask tidy".into(), |cargo| cargo.to_string());
+            let again = work.command();
             return Err(Fault::failed(format!("ci: {name} FAILED after {time}; to repeat it: {again}")));
         }
         println!("xtask ci: {name} passed in {time}");
@@ -138,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_step_displays_as_the_line_that_repeats_it() {
-        let lines: Vec<String> = steps(&[]).into_iter().filter_map(|step| step.1).map(|c| c.to_string()).collect();
+        let lines: Vec<String> = steps(&[]).iter().map(|step| step.1.command()).collect();
         assert!(lines.iter().any(|line| line.starts_with("RUSTDOCFLAGS='-D warnings' cargo doc")), "{lines:?}");
     }
 

@@ -1,8 +1,8 @@
-//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `package`, `tidy`, `ci`.
+//! The project's own commands: `cargo xtask train`, `test`, `bench`, `experiments`, `check-features`, `check-metal`, `check-cuda`, `web`, `check-web`, `package`, `tidy`, `ci`.
 //!
 //! It uses std only, so that it compiles in seconds, and starts cargo and the binary `gan` as programs instead of linking the toolkit.
 //! In reading order: [`train`] (and bench, experiments), [`ci`] (and test), [`features`] (check-…), [`tidy`] (the rules that the
-//! compiler does not check), [`package`], [`cargo`] (running cargo and other programs).
+//! compiler does not check), [`web`], [`package`], [`cargo`] (running cargo and other programs).
 
 mod cargo;
 mod ci;
@@ -11,6 +11,7 @@ mod gpu;
 mod package;
 mod tidy;
 mod train;
+mod web;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ enum Run {
     Alone(fn() -> Outcome),
 }
 
-const COMMANDS: [(&str, Run); 12] = [
+const COMMANDS: [(&str, Run); 14] = [
     ("train", Run::With(train::run)),
     ("test", Run::With(ci::test)),
     ("bench", Run::With(train::bench)),
@@ -54,6 +55,8 @@ const COMMANDS: [(&str, Run); 12] = [
     ("check-features", Run::Alone(features::all)),
     ("check-metal", Run::Alone(features::metal)),
     ("check-cuda", Run::Alone(features::cuda)),
+    ("web", Run::Alone(web::build)),
+    ("check-web", Run::Alone(web::check)),
     ("package", Run::With(package::run)),
     ("tidy", Run::Alone(tidy::command)),
     ("ci", Run::Alone(ci::run)),
@@ -75,10 +78,12 @@ cargo xtask gpu            build target/gpu: a folder that checks and times trai
 cargo xtask check-features compile every combination of features that needs nothing else
 cargo xtask check-metal    compile `metal` for a Mac
 cargo xtask check-cuda     compile and link `cuda` and `nccl`, with CUDA's compiler from the Python package index if necessary
+cargo xtask web            build the WebAssembly modules that pages embed, and write them into gan-export
+cargo xtask check-web      compile their sources for WebAssembly, if the target is installed
 cargo xtask package [--test]
                            pack the crates, and compile or test what was packed, without the repository
 cargo xtask tidy           check the rules that the compiler does not: crate arrows, names, rows in docs/, links, …
-cargo xtask ci             run fmt, tidy, clippy, doc, test, package; stop at the first failure
+cargo xtask ci             run fmt, tidy, check-web, clippy, doc, test, package; stop at the first failure
 
 LIST is what cargo takes, e.g. cuda or metal. Exit codes: 0 done, 1 failed, 2 wrong usage; `train` gives that of `gan`.";
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Crates that are for this repository only.
-const PRIVATE: [&str; 3] = ["xtask", "experiments", "gan-fuzz"];
+const PRIVATE: [&str; 4] = ["xtask", "experiments", "gan-fuzz", "gan-web"];
 
 /// Largest packed crate in bytes, above which something was packed by mistake; crates.io takes at most 10 MiB.
 const LARGEST: u64 = 3 << 20;

@@ -3,6 +3,7 @@
 //! - [`Rng`]: the only source of random numbers, seeded, forkable and serializable.
 //! - [`atomic`]: files and folders that appear complete or not at all.
 //! - [`regular_file`] and [`mapped`]: opening and mapping the files that a user names.
+//! - [`Stopwatch`]: durations, also where there is no clock.
 //! - [`memory`]: how much memory this process can have.
 //! - [`messages`]: counts with their nouns, "did you mean", serde's errors in plain words.
 
@@ -13,8 +14,10 @@ pub mod memory;
 pub mod messages;
 pub mod regular_file;
 mod rng;
+mod stopwatch;
 
 pub use rng::Rng;
+pub use stopwatch::Stopwatch;
 
 use std::io;
 use std::path::{Path, PathBuf};

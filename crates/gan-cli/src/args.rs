@@ -7,6 +7,7 @@ use crate::export::ExportArgs;
 use crate::generate::GenerateArgs;
 use crate::import::ImportArgs;
 use crate::interpolate::InterpolateArgs;
+use crate::lab::LabArgs;
 use crate::man::ManArgs;
 use crate::project::ProjectArgs;
 use crate::push::PushArgs;
@@ -58,8 +59,10 @@ pub enum Command {
     Project(ProjectArgs),
     /// Compare samples with real data: Fréchet distance, coverage, copies and more, each with its card.
     Evaluate(EvaluateArgs),
-    /// Export a network as ONNX or as a PyTorch module.
+    /// Export a network as ONNX, as a PyTorch module, or as a page in which the generator runs.
     Export(ExportArgs),
+    /// Write a page in which two small networks learn points in the plane.
+    Lab(LabArgs),
     /// Import weights of PyTorch as a weight file of gan.
     Import(ImportArgs),
     /// Upload a run to the Hugging Face Hub, with a model card.

@@ -14,20 +14,20 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  gan export runs/first --out digits.onnx\n  gan export generator.safetensors --format pytorch\n  gan export runs/first --format onnx-uint8 --out fidelity.onnx\n  gan export runs/first --network discriminator --out d.onnx"
+    after_help = "Examples:\n  gan export runs/first --out digits.onnx\n  gan export generator.safetensors --format pytorch\n  gan export runs/first --format onnx-uint8 --out fidelity.onnx\n  gan export runs/first --out digits.html\n  gan export runs/first --network discriminator --out d.onnx"
 )]
 pub struct ExportArgs {
     /// A run folder or a weight file.
     #[arg(value_name = "RUN or FILE.safetensors")]
     pub source: PathBuf,
-    /// Format of the export [default: onnx or pytorch, by the ending of --out].
+    /// Format of the export [default: by the ending of --out: onnx, pytorch, html].
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     pub format: Option<String>,
     /// Network to export [default: the one in the weight file, or a run's generator].
     #[arg(long, value_enum)]
     pub network: Option<NetworkName>,
-    /// File to write; a PyTorch module has its weights beside it [default: NETWORK.onnx or NETWORK.py].
-    #[arg(long, value_name = "FILE.onnx or FILE.py")]
+    /// File to write; a PyTorch module has its weights beside it [default: NETWORK.onnx, .py or .html].
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -94,9 +94,11 @@ fn format(args: &ExportArgs) -> Result<&'static Format> {
     found.ok_or_else(|| match &args.out {
         Some(out) => usage(
             format_args!("--out {}", out.display()),
-            format_args!("name FILE.onnx or FILE.py, or give --format ({names})"),
+            format_args!("name FILE.onnx, FILE.py or FILE.html, or give --format ({names})"),
         ),
-        None => usage("--format", format_args!("expected one of {names}; or name --out FILE.onnx or FILE.py")),
+        None => {
+            usage("--format", format_args!("expected one of {names}; or name --out FILE.onnx, FILE.py or FILE.html"))
+        }
     })
 }
 
@@ -104,7 +106,11 @@ fn format(args: &ExportArgs) -> Result<&'static Format> {
 fn outputs(format: &Format, out: &Path, weights: &Path) -> Result<Vec<PathBuf>> {
     let paths = (format.paths)(out);
     let (main, others) = paths.split_last().unzip();
-    let forms = if format.ending == "py" { [Form::Python] } else { [Form::Onnx] };
+    let forms = match format.ending {
+        "py" => [Form::Python],
+        "html" => [Form::Html],
+        _ => [Form::Onnx],
+    };
     let mut outputs = vec![];
     let Some(main) = main else { return Ok(outputs) };
     Output::new("--out", main, &forms)?.keep_apart_from([weights])?;

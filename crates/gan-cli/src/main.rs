@@ -13,6 +13,7 @@ mod generate;
 mod import;
 mod interpolate;
 mod interrupt;
+mod lab;
 mod man;
 mod output;
 mod print;
@@ -109,6 +110,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Project(args) => project::run(&args)?,
         Command::Evaluate(args) => evaluate::run(&args, cli.quiet)?,
         Command::Export(args) => export::run(&args)?,
+        Command::Lab(args) => lab::run(&args)?,
         Command::Import(args) => import::run(&args, cli.quiet)?,
         Command::Push(args) => push::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,

@@ -1,16 +1,19 @@
-//! Networks for other programs: ONNX files and PyTorch modules.
+//! Networks for other programs and for the browser: ONNX files, PyTorch modules, pages.
 //!
 //! A [`Model`] is a trained network with the description of its weight file. A [`Format`] turns it into one or more files; [`FORMATS`] lists them,
 //! one file of source each. Formats read [`gan_core::graph`] and [`gan_core::pytorch`], which the layers themselves fill, and know no layers.
 //!
-//! In reading order: [`model`] (a network and its check), [`formats`] (the registry, then each format).
+//! In reading order: [`model`] (a network and its check), [`formats`] (the registry, then each format), [`Lab`] (a page that trains), `embedded` (what pages contain).
 
+mod embedded;
 pub mod error;
 pub mod formats;
+mod lab;
 pub mod model;
 
 pub use error::{Error, Result};
 pub use formats::{ExportedFile, FORMATS, Format, PYTHON_FIRST_LINE};
+pub use lab::{Lab, LabPreset};
 pub use model::{Model, Network};
 
 use gan_base::atomic;

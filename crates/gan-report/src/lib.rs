@@ -12,6 +12,7 @@
 //! - [`plot`]: charts of a run's losses as PNG and SVG, and pictures of points in the plane.
 //! - [`tensorboard`]: metrics for TensorBoard.
 //! - [`Page`]: a whole run as one HTML file.
+//! - [`shell`]: what all pages share.
 
 mod animation;
 mod charts;
@@ -23,6 +24,7 @@ mod npy;
 mod page;
 mod picture;
 pub mod plot;
+pub mod shell;
 pub mod tensorboard;
 mod tiles;
 

@@ -1,7 +1,7 @@
 //! Escaping of text for HTML, SVG or a script element, so that none of it is parsed as markup.
 
 /// Escapes text for element content and for attributes in double quotes.
-pub(crate) fn text(plain: &str) -> String {
+pub fn text(plain: &str) -> String {
     let mut out = String::with_capacity(plain.len());
     for c in plain.chars() {
         match c {
@@ -19,7 +19,7 @@ pub(crate) fn text(plain: &str) -> String {
 }
 
 /// Escapes JSON for a script element. `<` would open a comment or end the element; JSON only has it inside strings.
-pub(crate) fn json(value: &serde_json::Value) -> String {
+pub fn json(value: &serde_json::Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 

@@ -189,7 +189,7 @@ fn of_others(trainer: &Trainer, state: &State, bytes: &[u8]) -> Result<Vec<Rng>>
     let ranks = &trainer.group.ranks;
     trainer.group.order(Order::Save)?;
     let read = |bytes: &Vec<u8>| serde_json::from_slice(bytes).map_err(unreadable);
-    let found: Vec<OfRank> = ranks.gather(&[])?.iter().skip(1).map(read).collect::<Result<_>>()?;
+    let found: Vec<OfRank> = ranks.gather(&[])?.iter().skip(1).map(read).collect::<Result<_, _>>()?;
     let other = found.iter().position(|of| of.tensors_crc32 != state.tensors_crc32);
     ranks.broadcast(&[u8::from(other.is_some())])?;
     let dropout: Vec<Rng> = found.into_iter().map(|of| of.dropout).collect();

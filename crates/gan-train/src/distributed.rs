@@ -71,7 +71,7 @@ pub fn follow<E: From<Error>>(
 ) -> std::result::Result<(), E> {
     trainer.lead();
     loop {
-        match trainer.group.next()? {
+        match trainer.group.next().map_err(Error::from)? {
             Order::Step { rollbacks } => {
                 trainer.set_rollbacks(rollbacks);
                 match trainer.advance() {
@@ -139,7 +139,7 @@ impl Trainer {
     /// # Errors
     /// Those of `work`, and if another rank is lost.
     pub fn share_work<R, E: From<Error>>(&self, work: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-        self.group.order(Order::Work)?;
+        self.group.order(Order::Work).map_err(Error::from)?;
         let result = work()?;
         self.group.done();
         Ok(result)

@@ -65,6 +65,18 @@ impl From<gan_data::Error> for Error {
     }
 }
 
+impl From<gan_step::Error> for Error {
+    fn from(error: gan_step::Error) -> Self {
+        match error {
+            gan_step::Error::Config { key, problem } => Self::Config { key, problem },
+            gan_step::Error::File { path, problem } => Self::File { path, problem },
+            gan_step::Error::Ranks(error) => Self::Ranks(error),
+            gan_step::Error::NotFinite { step, what, value } => Self::NotFinite { step, what, value },
+            gan_step::Error::Candle(error) => Self::Candle(error),
+        }
+    }
+}
+
 impl Error {
     /// Returns an [`Error::Config`].
     pub fn config(key: impl Into<String>, problem: impl Into<String>) -> Self {

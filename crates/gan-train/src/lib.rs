@@ -1,12 +1,12 @@
 //! Training of GANs: takes settings and returns a trainer that does one step at a time.
 //!
 //! [`config::RunConfig`] (as written) is checked into a [`Plan`]; only a plan creates a [`Trainer`]. Everything around the steps, such as
-//! files, pictures and evaluation, is in the crate `gan-run`.
+//! files, pictures and evaluation, is in the crate
+//! `gan-run`; the step itself ([`step`]) and the [`optimizers`] are in `gan-step`.
 //!
 //! In reading order: [`config`], [`presets`] and [`layering`] (preset < file < `--set`), [`Plan`], [`NetworkFile`] (one network alone), [`data`], [`device`],
-//! [`optimizers`], [`step`] (the mathematics, one screen), [`Trainer`], [`distributed`] (several ranks), [`checkpoint`].
+//! [`Trainer`], [`distributed`] (several ranks), [`checkpoint`].
 
-mod averages;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
@@ -15,17 +15,18 @@ pub mod distributed;
 mod ema;
 mod error;
 mod gan;
-mod keyed;
 pub mod layering;
 mod network_file;
-pub mod optimizers;
 mod plan;
 pub mod presets;
 pub mod recipe;
 mod resident;
 mod start;
-pub mod step;
 mod trainer;
+
+pub use gan_step::{optimizers, step};
+
+use gan_step::{averages, keyed};
 
 pub use error::{Error, Result};
 pub use gan::Gan;

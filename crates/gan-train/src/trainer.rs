@@ -247,7 +247,7 @@ impl Trainer {
         if let (0, Some(problem)) = (self.step, &self.missing_start) {
             return Err(Error::config("train.from", problem.clone()).into());
         }
-        self.group.order(Order::Step { rollbacks: self.rollbacks })?;
+        self.group.order(Order::Step { rollbacks: self.rollbacks }).map_err(Error::from)?;
         let turn = Turn::of(&self.plan.config().train, self.step, self.loader.batches_per_epoch());
         let mut report = StepReport { step: self.step + 1, epoch: self.epoch(), ..StepReport::default() };
         let mut last = Last { whole: self.plan.config().train.batch, ..Last::default() };

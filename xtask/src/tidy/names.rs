@@ -54,7 +54,7 @@ const KINDS: &[Kind] = &[
     Kind { what: "alarm", at: "crates/gan-alarms/src/rules/", form: Form::Listed("rules"), page: "docs/evaluation.md" },
     Kind {
         what: "optimizer",
-        at: "crates/gan-train/src/optimizers/",
+        at: "crates/gan-step/src/optimizers/",
         form: Form::Listed("optimizers"),
         page: "docs/training.md",
     },

@@ -38,6 +38,13 @@ impl Stages {
         self.stages.len()
     }
 
+    /// Returns the output of the first stage for x `[N, input…]`, as [`Stages::forward`] does, without computing the others; x itself if there are
+    /// no stages.
+    pub fn first(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Tensor> {
+        let first = Self { network: self.network.clone(), stages: self.stages.iter().take(1).cloned().collect() };
+        Ok(first.forward(x, pass)?.pop().unwrap_or_else(|| x.clone()))
+    }
+
     /// Returns the output of each stage for x `[N, input…]`, on the CPU in f32 with the channels last: `[N, H, W, C]` or `[N, D]`.
     pub fn forward(&self, x: &Tensor, pass: &mut ForwardContext) -> candle_core::Result<Vec<Tensor>> {
         let mut outputs: Vec<Tensor> = vec![];

@@ -1,5 +1,6 @@
 //! The registry of formats, and a file for each.
 
+mod html;
 mod onnx;
 mod onnx_uint8;
 mod pytorch;
@@ -34,7 +35,7 @@ pub struct ExportedFile {
 }
 
 /// All formats. The first with an ending is the one that this ending alone selects.
-pub static FORMATS: [&Format; 3] = [&onnx::ONNX, &pytorch::PYTORCH, &onnx_uint8::ONNX_UINT8];
+pub static FORMATS: [&Format; 4] = [&onnx::ONNX, &pytorch::PYTORCH, &html::HTML, &onnx_uint8::ONNX_UINT8];
 
 impl Format {
     /// Returns the format with this name.

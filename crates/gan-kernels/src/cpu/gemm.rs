@@ -203,6 +203,16 @@ pub(crate) unsafe fn multiply<S: Simd, P: Format, const A: u8>(p: Product) {
                         ..p
                     };
                     match width {
+                        _ if const { S::IS_NARROW } => {
+                            for from in (0..width).step_by(LANES) {
+                                let n = LANES.min(width - from);
+                                let tile = Product { n, b: tile.b.add(from), c: tile.c.add(from), ..tile };
+                                match n {
+                                    LANES => of_rows::<S, P, A, 1, true>(rows, tile),
+                                    _ => of_rows::<S, P, A, 1, false>(rows, tile),
+                                }
+                            }
+                        }
                         PANEL => of_rows::<S, P, A, 2, true>(rows, tile),
                         LANES => of_rows::<S, P, A, 1, true>(rows, tile),
                         _ if width > LANES => of_rows::<S, P, A, 2, false>(rows, tile),

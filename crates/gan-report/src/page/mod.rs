@@ -10,18 +10,19 @@ mod sections;
 
 pub use sections::to_digits;
 
+use crate::shell::{self, Permission, fill, policy};
 use crate::{Error, Metrics, markup};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use gan_base::atomic;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const HTML: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+/// Parts of the one style element.
+const STYLES: [&str; 2] = [shell::STYLE, include_str!("page.css")];
 /// Scripts that are concatenated in one script element.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
+    shell::SCRIPT,
     include_str!("js/axis.js"),
     include_str!("js/chart.js"),
     include_str!("js/input.js"),
@@ -169,15 +170,16 @@ impl Page {
             "charts": charts.iter().map(curves::data).collect::<Vec<_>>(),
             "sequences": album.films.iter().map(sections::film_data).collect::<Vec<_>>(),
         });
+        let style = STYLES.concat();
         let script = SCRIPTS.concat();
         let main = sections::all(self, &album, &charts);
         fill(
             HTML,
             &[
-                ("policy", &policy(STYLE, &script)),
+                ("policy", &policy(&style, &script, Permission::Nothing)),
                 ("title", &markup::text(&self.title)),
                 ("lead", &markup::text(&self.lead)),
-                ("style", STYLE),
+                ("style", &style),
                 ("contents", &sections::contents(&main)),
                 ("main", &main.iter().map(|section| section.html.as_str()).collect::<String>()),
                 ("data", &markup::json(&data)),
@@ -193,29 +195,6 @@ impl Page {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         Ok(atomic::write(path, self.html().as_bytes())?)
     }
-}
-
-/// Returns the Content Security Policy (W3C, level 3, section 2.3): nothing may be loaded, pictures are in the file itself, and exactly this
-/// style and this script are used, so that even markup that escaped the escaping could not run.
-fn policy(style: &str, script: &str) -> String {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
-    format!(
-        "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
-        hash(style),
-        hash(script)
-    )
-}
-
-/// Replaces each `{{name}}` of `template` by its value, without replacing anything in values.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut parts = template.split("{{");
-    let mut out = parts.next().unwrap_or_default().to_string();
-    for part in parts {
-        let (name, rest) = part.split_once("}}").unwrap_or(("", part));
-        let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
-        out.extend([value, rest]);
-    }
-    out
 }
 
 #[cfg(test)]

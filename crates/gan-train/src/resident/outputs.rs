@@ -31,7 +31,7 @@ impl Outputs {
     }
 
     fn class_loss(&self, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
-        class_loss(self.classes.as_ref().map(Var::as_tensor), classes, objective)
+        Ok(class_loss(self.classes.as_ref().map(Var::as_tensor), classes, objective)?)
     }
 }
 

@@ -9,8 +9,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use simd128::Simd128 as Portable;
 use std::ops::{Add, Div, Mul, Sub};
 use std::sync::OnceLock;
 
@@ -30,6 +37,8 @@ pub(crate) trait Simd:
 {
     /// Number of rows of the matrix kernel's block that fit into the registers.
     const ROWS: usize;
+    /// Whether the matrix kernel's block is one vector wide instead of two, because there are few registers.
+    const IS_NARROW: bool = false;
     /// Whether prefetching does anything.
     const PREFETCHES: bool = true;
 
@@ -158,7 +167,7 @@ pub(crate) trait Job {
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Plain Rust, on every processor.
+    /// Plain Rust, on every processor; in WebAssembly its 128-bit vectors, if the program is compiled for them.
     Portable,
     /// AVX2 and FMA.
     Avx2,
@@ -247,7 +256,7 @@ impl Level {
                 Self::Avx512Bf16 | Self::Avx512 => avx512::Avx512::call(job),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => avx2::Avx2::call(job),
-                _ => portable::Portable::call(job),
+                _ => Portable::call(job),
             }
         }
     }

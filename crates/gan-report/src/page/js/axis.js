@@ -1,4 +1,3 @@
-"use strict";
 // Numbers as text, and where an axis has its ticks.
 
 // To four digits; steps and large numbers with commas.

@@ -22,9 +22,12 @@ pub struct ProcessGroup {
 
 /// Order of rank 0 to all ranks.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub enum Order {
     /// Do a step, in a run with this number of rollbacks.
-    Step { rollbacks: u64 },
+    Step {
+        /// Number of rollbacks.
+        rollbacks: u64,
+    },
     /// Do a share of work outside of the steps, such as an evaluation.
     Work,
     /// Send what a checkpoint needs.
@@ -49,22 +52,22 @@ impl ProcessGroup {
     }
 
     /// Lets rank 0 give orders from now on.
-    pub(crate) fn lead(&mut self) {
+    pub fn lead(&mut self) {
         self.led = true;
     }
 
     /// Returns whether there are several ranks, and rank 0 gives orders.
-    pub(crate) fn is_led(&self) -> bool {
+    pub fn is_led(&self) -> bool {
         self.led && self.ranks.size() > 1
     }
 
     /// Returns whether this is rank 0, and others wait for its orders.
-    pub(crate) fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         self.is_led() && self.ranks.rank() == 0
     }
 
     /// Tells the others, if this rank leads them, what all do next. [`ProcessGroup::done`] follows.
-    pub(crate) fn order(&self, order: Order) -> Result<()> {
+    pub fn order(&self, order: Order) -> Result<()> {
         if self.leads() {
             self.busy.store(true, Ordering::Relaxed);
             self.ranks.broadcast(&serde_json::to_vec(&order).map_err(unreadable)?)?;
@@ -73,22 +76,22 @@ impl ProcessGroup {
     }
 
     /// Marks an order as carried out.
-    pub(crate) fn done(&self) {
+    pub fn done(&self) {
         self.busy.store(false, Ordering::Relaxed);
     }
 
     /// Receives the next order of rank 0.
-    pub(crate) fn next(&self) -> Result<Order> {
+    pub fn next(&self) -> Result<Order> {
         serde_json::from_slice(&self.ranks.broadcast(&[])?).map_err(unreadable)
     }
 
     /// Returns whether the ranks are carrying out an order of this one.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed)
     }
 
     /// Tells the other ranks to exit, unless they are carrying out an order.
-    pub(crate) fn shutdown(&self) {
+    pub fn shutdown(&self) {
         if !self.is_busy() && self.order(Order::End).is_ok() {
             self.done();
         }
@@ -96,6 +99,6 @@ impl ProcessGroup {
 }
 
 /// Returns the error of a message from another rank that cannot be read.
-pub(crate) fn unreadable(error: serde_json::Error) -> Error {
+pub fn unreadable(error: serde_json::Error) -> Error {
     gan_comm::Error::Library(format!("a rank said something that this version does not know: {error}")).into()
 }

@@ -7,21 +7,20 @@
 use crate::error::{Error, Result};
 use crate::optimizers::Optimizer;
 use candle_core::{Tensor, backprop::GradStore};
-use gan_base::Rng;
+use gan_base::{Rng, Stopwatch};
 use gan_core::Discriminator;
 use gan_core::penalties::{Effect, Penalty};
 use gan_kernels::fused::backward;
-use std::time::Instant;
 
 mod discriminator_step;
 mod generator_step;
 mod objective;
 mod process_group;
 
-pub(crate) use discriminator_step::judged;
+pub use discriminator_step::judged;
 pub use objective::{Batch, DiscriminatorInput, MicroBatches, Objective};
 pub use process_group::ProcessGroup;
-pub(crate) use process_group::{Order, unreadable};
+pub use process_group::{Order, unreadable};
 
 /// Results of an update of D.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,13 +58,6 @@ pub struct Seconds {
     pub optimizer: f64,
 }
 
-/// Seconds since `start`, which becomes now.
-fn elapsed_since(start: &mut Instant) -> f64 {
-    let seconds = start.elapsed().as_secs_f64();
-    *start = Instant::now();
-    seconds
-}
-
 /// Results of an update of G.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GUpdate {
@@ -98,7 +90,7 @@ pub struct UpdateContext<'a> {
 }
 
 /// One update of each network. The methods do what the settings say; a training step of your own replaces either
-/// ([`crate::Trainer::set_step`]).
+/// (`Trainer::set_step` of gan-train).
 pub trait TrainingStep: Send + Sync {
     /// Updates D once on all batches, together with those of the other processes.
     ///
@@ -113,9 +105,9 @@ pub trait TrainingStep: Send + Sync {
             add(&mut sums, found, batch)?;
             accumulate(cx.optimizer, &mut grads, of_batch)?;
         }
-        let mut start = Instant::now();
+        let mut start = Stopwatch::start();
         let (grads, [loss, real, fake, accuracy, penalty, zero, sign]) = over_ranks(&cx, grads, sums)?;
-        seconds.together = elapsed_since(&mut start);
+        seconds.together = start.lap();
         let UpdateContext { optimizer, objective, step, .. } = cx;
         finite(loss, "loss_d", step)?;
         finite(penalty, "penalty_d", step)?;
@@ -125,7 +117,7 @@ pub trait TrainingStep: Send + Sync {
                 optimizer.map_weights(|weights| limited(weights, penalty.weight))?;
             }
         }
-        seconds.optimizer += elapsed_since(&mut start);
+        seconds.optimizer += start.lap();
         let is_on_gradient = |penalty: &Penalty| matches!(penalty.kind.effect(), Effect::Gradient(_));
         let penalty = objective.penalties.iter().any(is_on_gradient).then_some(penalty);
         Ok(DUpdate { loss, real, fake, accuracy, grad_norm, penalty, zero, sign, seconds })
@@ -141,20 +133,20 @@ pub trait TrainingStep: Send + Sync {
         let mut sums = [0.0; 2];
         let mut grads: Option<GradStore> = None;
         for batch in &cx.samples.batches {
-            let mut start = Instant::now();
+            let mut start = Stopwatch::start();
             let (loss, logits, zero) = generator_step::generator_loss(&mut cx, batch, zero)?;
-            seconds.forward += elapsed_since(&mut start);
+            seconds.forward += start.lap();
             let (loss, of_batch) = gradients(&loss, cx.samples.part(batch)?)?;
-            seconds.backward += elapsed_since(&mut start);
+            seconds.backward += start.lap();
             add(&mut sums, [loss, mean_probability(&(logits - zero)?)?], batch)?;
             accumulate(cx.optimizer, &mut grads, of_batch)?;
         }
-        let mut start = Instant::now();
+        let mut start = Stopwatch::start();
         let (grads, [loss, fake]) = over_ranks(&cx, grads, sums)?;
-        seconds.together = elapsed_since(&mut start);
+        seconds.together = start.lap();
         finite(loss, "loss_g", cx.step)?;
         let grad_norm = stepped(cx.optimizer, grads, cx.objective, "grad_norm_g", cx.step)?;
-        seconds.optimizer = elapsed_since(&mut start);
+        seconds.optimizer = start.lap();
         Ok(GUpdate { loss, fake, grad_norm, seconds })
     }
 }
@@ -210,11 +202,7 @@ fn stepped(
 }
 
 /// Returns the weighted loss of the auxiliary classifier.
-pub(crate) fn class_loss(
-    found: Option<&Tensor>,
-    classes: Option<&Tensor>,
-    objective: &Objective,
-) -> Result<Option<Tensor>> {
+pub fn class_loss(found: Option<&Tensor>, classes: Option<&Tensor>, objective: &Objective) -> Result<Option<Tensor>> {
     let (Some(found), Some(classes)) = (found, classes) else { return Ok(None) };
     Ok(Some((gan_core::auxiliary_loss(found, classes)? * objective.auxiliary)?))
 }
@@ -225,16 +213,20 @@ fn gradients(loss: &Tensor, part: f64) -> Result<(f64, GradStore)> {
     Ok((value, if part == 1.0 { backward(loss)? } else { backward(&(loss * part)?)? }))
 }
 
-pub(crate) fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
+/// Returns a value if it is finite.
+///
+/// # Errors
+/// If it is not, with its name and the number of the step.
+pub fn finite(value: f64, what: &'static str, step: u64) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { step, what, value }) }
 }
 
 /// Returns the mean of logits `[N]`.
-pub(crate) fn mean(logits: &Tensor) -> Result<f64> {
+pub fn mean(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(logits.detach().mean_all()?.to_scalar::<f32>()?))
 }
 
 /// Returns the mean of σ(l) over logits `[N]`.
-pub(crate) fn mean_probability(logits: &Tensor) -> Result<f64> {
+pub fn mean_probability(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(gan_kernels::ops::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
 }

@@ -1,13 +1,12 @@
 //! D's update on one batch: losses, penalties and their gradients.
 
-use super::{Batch, Objective, Seconds, UpdateContext, class_loss, elapsed_since, gradients, mean, mean_probability};
+use super::{Batch, Objective, Seconds, UpdateContext, class_loss, gradients, mean, mean_probability};
 use crate::error::Result;
 use candle_core::{D, Tensor, Var, backprop::GradStore};
-use gan_base::Rng;
+use gan_base::{Rng, Stopwatch};
 use gan_core::penalties::{Effect, GradientPenalty, Penalty};
 use gan_core::{ForwardContext, Linearized, Side};
 use gan_kernels::fused;
-use std::time::Instant;
 
 /// Computes D's losses and penalties on one batch. Returns its loss, D(x), D(G(z)), accuracy, penalty, and the decision threshold for
 /// generated samples, and the gradients, weighted by the batch's share of all samples.
@@ -16,7 +15,7 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     let UpdateContext { discriminator: d, objective, group, .. } = *cx;
     let optimizer = &*cx.optimizer;
     let rng = &mut *cx.rng;
-    let mut start = Instant::now();
+    let mut start = Stopwatch::start();
     let Some(real) = &batch.real else {
         return Err(candle_core::Error::Msg("D has no real samples to learn from".into()).into());
     };
@@ -42,7 +41,7 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
     let mut penalty = 0.0;
     // Adds the penalties that share a pass to the loss of its samples; they are no longer due then.
     let mut backward = |mut loss: Tensor, scored: &Scored, side: Side, seconds: &mut Seconds| -> Result<GradStore> {
-        seconds.forward += elapsed_since(&mut start);
+        seconds.forward += start.lap();
         if let Some(pass) = &scored.pass {
             for (due, function) in due.extract_if(.., |due| shares(due, side)) {
                 let (value, tangent) = function.of_pass(pass)?;
@@ -51,7 +50,7 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
             }
         }
         let grads = gradients(&loss, share)?.1;
-        seconds.backward += elapsed_since(&mut start);
+        seconds.backward += start.lap();
         Ok(grads)
     };
     let (on_real, on_fake, loss, mut grads) = if objective.joint_batch {
@@ -101,13 +100,13 @@ pub(super) fn on_batch(cx: &mut UpdateContext, batch: &Batch, seconds: &mut Seco
         optimizer.add_gradients(&mut grads, &fused::backward(&(tangent * (due.weight * share))?)?)?;
         penalty += due.weight * value;
     }
-    seconds.backward += elapsed_since(&mut start);
+    seconds.backward += start.lap();
     let [real, fake, accuracy, zero, sign] = judged(objective, &on_real, &on_fake)?;
     Ok(([loss, real, fake, accuracy, penalty, zero, sign], grads))
 }
 
 /// Returns D(x) and D(G(z)), D's accuracy, the decision threshold for generated samples, and r_t, from the logits of both sides.
-pub(crate) fn judged(objective: &Objective, on_real: &Tensor, on_fake: &Tensor) -> Result<[f64; 5]> {
+pub fn judged(objective: &Objective, on_real: &Tensor, on_fake: &Tensor) -> Result<[f64; 5]> {
     // Where logits have no zero of their own, each side is measured from the other's mean.
     let relative = !objective.loss.properties().has_threshold;
     let zero = |other: &Tensor| if relative { mean(other) } else { Ok(0.0) };

@@ -9,15 +9,19 @@ use std::path::Path;
 
 /// A variable, all parameters that it contains, and its averages.
 #[derive(Debug)]
-pub(crate) struct Averaged {
+pub struct Averaged {
+    /// The variable.
     pub var: Var,
+    /// Its averages.
     pub averages: Vec<Average>,
+    /// Parameters that it contains.
     pub params: Vec<Param>,
 }
 
 /// The averages of a network's variables.
 #[derive(Debug)]
-pub(crate) struct Averages {
+pub struct Averages {
+    /// The variables with their averages.
     pub variables: Vec<Averaged>,
     /// Number of updates.
     pub steps: u64,
@@ -27,6 +31,9 @@ pub(crate) struct Averages {
 
 impl Averages {
     /// Returns the variables of `params`, with an average for each prefix, which are zeros.
+    ///
+    /// # Errors
+    /// If they cannot be allocated.
     pub fn zeros<'a>(params: impl IntoIterator<Item = &'a Param>, prefixes: Vec<String>) -> Result<Self> {
         let mut variables = Vec::<Averaged>::new();
         for param in params {
@@ -49,6 +56,9 @@ impl Averages {
     }
 
     /// Returns the averages by parameter, such as `first.<parameter>`.
+    ///
+    /// # Errors
+    /// From candle.
     pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut found = BTreeMap::new();
         for (average, prefix, params) in self.each() {
@@ -62,6 +72,9 @@ impl Averages {
     }
 
     /// Restores averages that [`Averages::tensors`] returned after `steps` updates. `from` is for messages.
+    ///
+    /// # Errors
+    /// If one is missing or has another shape.
     pub fn load(&mut self, steps: u64, tensors: &BTreeMap<String, Tensor>, from: &Path) -> Result<()> {
         for (average, prefix, params) in self.each() {
             for param in params {

@@ -11,7 +11,8 @@ use gan_kernels::update::{self, Step};
 /// An update rule, and the averages of the variables that it updates.
 pub struct Optimizer {
     rule: Box<dyn UpdateRule>,
-    pub(crate) averages: Averages,
+    /// The averages, which checkpoints hold.
+    pub averages: Averages,
     rates: Rates,
     /// Variables with frozen parameters, and a mask for each: 0 for frozen values, 1 for others.
     masks: Vec<(Var, Tensor)>,
@@ -35,7 +36,7 @@ impl Optimizer {
     }
 
     /// Freezes the first `layers` layers that have weights.
-    pub(crate) fn freeze_layers(mut self, layers: usize) -> Result<Self> {
+    pub fn freeze_layers(mut self, layers: usize) -> Result<Self> {
         if layers == 0 {
             return Ok(self);
         }
@@ -61,7 +62,7 @@ impl Optimizer {
     }
 
     /// Returns whether some layers are frozen.
-    pub(crate) fn has_frozen_layers(&self) -> bool {
+    pub fn has_frozen_layers(&self) -> bool {
         !self.masks.is_empty()
     }
 
@@ -77,7 +78,7 @@ impl Optimizer {
     }
 
     /// Adds the gradients in `more` of its variables to those in `grads`.
-    pub(crate) fn add_gradients(&self, grads: &mut GradStore, more: &GradStore) -> Result<()> {
+    pub fn add_gradients(&self, grads: &mut GradStore, more: &GradStore) -> Result<()> {
         for (Averaged { var, .. }, more) in self.found(more) {
             let sum = grads.get(var).map_or(Ok(more.clone()), |grad| update::add(grad, more))?;
             grads.insert(var, sum);
@@ -86,7 +87,7 @@ impl Optimizer {
     }
 
     /// Sums the gradients of its variables over all ranks.
-    pub(crate) fn sum_over(&self, grads: &mut GradStore, ranks: &dyn Communicator) -> Result<()> {
+    pub fn sum_over(&self, grads: &mut GradStore, ranks: &dyn Communicator) -> Result<()> {
         // All in one sum, because each sum has to wait for every rank.
         let there: Vec<&Tensor> = self.found(grads).map(|(_, grad)| grad).collect();
         let Some(device) = there.first().map(|grad| grad.device().clone()) else { return Ok(()) };
@@ -117,7 +118,7 @@ impl Optimizer {
     }
 
     /// Clips gradients whose norm is above `most` to that norm (Pascanu et al. 2013, arXiv:1211.5063).
-    pub(crate) fn clip(&self, grads: &mut GradStore, norm: f64, most: Option<f64>) -> Result<()> {
+    pub fn clip(&self, grads: &mut GradStore, norm: f64, most: Option<f64>) -> Result<()> {
         let Some(most) = most.filter(|most| norm > *most) else { return Ok(()) };
         for Averaged { var, .. } in &self.averages.variables {
             if let Some(scaled) = grads.get(var).map(|grad| grad * (most / norm)).transpose()? {
@@ -128,7 +129,7 @@ impl Optimizer {
     }
 
     /// Replaces every variable by a function of it.
-    pub(crate) fn map_weights(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
+    pub fn map_weights(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
         let one = |variable: &Averaged| variable.var.set(&f(&variable.var.as_detached_tensor())?);
         Ok(self.averages.variables.iter().try_for_each(one)?)
     }
@@ -147,7 +148,7 @@ impl Optimizer {
     }
 
     /// Counts a step that a device does, and returns its coefficients.
-    pub(crate) fn next_step(&mut self) -> Result<Step> {
+    pub fn next_step(&mut self) -> Result<Step> {
         self.averages.steps += 1;
         let found = self.rule.coefficients(self.averages.steps, self.rates);
         found.ok_or_else(|| Error::config("--device", "an update rule of your own runs on the CPU"))
@@ -159,7 +160,7 @@ impl Optimizer {
     }
 
     /// Returns the decay rate of the average of the squared gradient that the rule's settings contain, if it has one.
-    pub(crate) fn beta2(&self) -> Option<f64> {
+    pub fn beta2(&self) -> Option<f64> {
         self.rule.beta2()
     }
 }

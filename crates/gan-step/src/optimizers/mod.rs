@@ -180,7 +180,7 @@ impl UpdateRule for OptimizerConfig {
 }
 
 /// Returns the keys that not every optimizer has: they are dropped with the kind that they belong to.
-pub(crate) fn own_keys() -> impl Iterator<Item = &'static str> {
+pub fn own_keys() -> impl Iterator<Item = &'static str> {
     Kind::ALL.iter().flat_map(|kind| kind.keys()).copied().filter(|key| *key != "lr")
 }
 

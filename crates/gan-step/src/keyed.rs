@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Invalid key of a table.
 #[derive(Debug)]
-pub(crate) struct KeyProblem {
+pub struct KeyProblem {
     /// Key, with its path below the table; empty if a key is missing.
     pub key: String,
     /// Description of the problem, by serde or in full.
@@ -14,7 +14,7 @@ pub(crate) struct KeyProblem {
 }
 
 /// Settings that are read from a whole table.
-pub(crate) trait Keyed: Sized {
+pub trait Keyed: Sized {
     /// Reads the keys of the table.
     fn from_table(table: Table) -> Result<Self, KeyProblem>;
 
@@ -31,7 +31,7 @@ pub(crate) trait Keyed: Sized {
 }
 
 /// Reads `table` with `read`, and reports the key at fault if that fails.
-pub(crate) fn read<T>(
+pub fn read<T>(
     table: Table,
     read: impl FnOnce(serde_path_to_error::Deserializer<'_, '_, Value>) -> Result<T, toml::de::Error>,
 ) -> Result<T, KeyProblem> {
