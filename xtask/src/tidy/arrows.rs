@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-hub", &["gan-base"]),

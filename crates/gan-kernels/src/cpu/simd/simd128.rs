@@ -13,10 +13,10 @@ fn zip(a: [v128; 4], b: [v128; 4], f: impl Fn(v128, v128) -> v128) -> [v128; 4] 
     [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
 }
 
-operator!(Simd128, Add, add, |a, b| zip(a, b, f32x4_add));
-operator!(Simd128, Sub, sub, |a, b| zip(a, b, f32x4_sub));
-operator!(Simd128, Mul, mul, |a, b| zip(a, b, f32x4_mul));
-operator!(Simd128, Div, div, |a, b| zip(a, b, f32x4_div));
+operator!(Simd128, Add, add, |a, b| zip(a, b, |a, b| f32x4_add(a, b)));
+operator!(Simd128, Sub, sub, |a, b| zip(a, b, |a, b| f32x4_sub(a, b)));
+operator!(Simd128, Mul, mul, |a, b| zip(a, b, |a, b| f32x4_mul(a, b)));
+operator!(Simd128, Div, div, |a, b| zip(a, b, |a, b| f32x4_div(a, b)));
 
 /// Rounds to the nearest bf16, ties to even.
 #[inline(always)]
@@ -71,7 +71,7 @@ impl Simd for Simd128 {
     }
     #[inline(always)]
     fn sqrt(self) -> Self {
-        Self(self.0.map(f32x4_sqrt))
+        Self(self.0.map(|v| f32x4_sqrt(v)))
     }
     #[inline(always)]
     fn mul_add(self, b: Self, c: Self) -> Self {
