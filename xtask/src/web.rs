@@ -32,7 +32,8 @@ pub fn build() -> Outcome {
         let packed = packed(&module)?;
         let size = fs::metadata(&module).map_or(0, |file| file.len());
         let path = root().join(EMBEDDED).join(format!("{name}.wasm.gz"));
-        fs::write(&path, &packed).map_err(|error| Fault::failed(format!("cannot write {}: {error}", path.display())))?;
+        fs::write(&path, &packed)
+            .map_err(|error| Fault::failed(format!("cannot write {}: {error}", path.display())))?;
         println!("{name}: {size} bytes, {} compressed", packed.len());
     }
     Ok(ExitCode::SUCCESS)
