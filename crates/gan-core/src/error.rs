@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A layer list that does not fit together.
     #[error("{network} layer {index} ({layer}): got {got}, needs {needs}")]

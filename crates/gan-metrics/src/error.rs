@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// There are fewer samples than a method needs.
     #[error("{metric}: {}", too_few(*found, what, *needed, advice))]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A setting, a file, or training itself.
     #[error(transparent)]

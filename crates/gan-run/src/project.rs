@@ -123,7 +123,8 @@ impl<'a> Projection<'a> {
     fn run(self) -> Result<Vec<Projected>> {
         let Search { starts, steps, lr, .. } = self.search;
         let param = Param::whole("z", self.z.clone(), Role::Weight);
-        let mut optimizer = Optimizer::new(Adam::new(lr, [0.9, 0.999]), &[param])?;
+        let adam = Optimizer::new(Adam::new(lr, [0.9, 0.999]), &[param]);
+        let mut optimizer = adam.map_err(gan_train::Error::from)?;
         let mut path = vec![];
         for step in 0..steps {
             if step % steps.div_ceil(MOST_SHOWN) == 0 {
@@ -132,7 +133,7 @@ impl<'a> Projection<'a> {
             optimizer.set_rates(Rates { lr_factor: 1.0 - step as f64 / steps as f64, ..Rates::default() });
             // The rows are independent, so the gradient of the sum contains the gradient of each.
             let grads = self.distances(self.z.as_tensor())?.sum_all()?.backward()?;
-            optimizer.step(&grads)?;
+            optimizer.step(&grads).map_err(gan_train::Error::from)?;
         }
         let z = self.z.as_detached_tensor();
         let distances = self.distances(&z)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Invalid setting: wrong key, type, range or combination.
     #[error("{key}: {problem}")]

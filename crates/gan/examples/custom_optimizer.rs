@@ -1,8 +1,8 @@
 //! An update rule of your own: signs of the gradient's average (Chen et al. 2023, arXiv:2302.06675, without weight decay).
 
 use gan::prelude::*;
-use gan::train::Error;
-use gan::train::optimizers::{Optimizer, RuleUpdate, UpdateRule};
+use gan::step::Error;
+use gan::step::optimizers::{Optimizer, RuleUpdate, UpdateRule};
 
 struct Lion {
     lr: f64,
@@ -24,7 +24,7 @@ impl UpdateRule for Lion {
 }
 
 /// Trains a few steps.
-pub fn main() -> Result<(), Error> {
+pub fn main() -> Result<(), gan::train::Error> {
     let hidden = || vec![layers::Dense::new(64).into(), layers::LeakyRelu { leaky_relu: 0.2 }.into()];
     let list = |outputs: usize| -> Vec<Layer> { [hidden(), vec![layers::Dense::new(outputs).into()]].concat() };
     let gan = Gan::from_layers(list(2), list(1)).latent(4).batch(100).steps(100);

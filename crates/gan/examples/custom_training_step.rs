@@ -8,7 +8,7 @@ use gan::train::step::{GUpdate, Seconds, TrainingStep, UpdateContext};
 struct SquaredDistance;
 
 impl TrainingStep for SquaredDistance {
-    fn update_generator(&self, cx: UpdateContext, _zero: f64) -> Result<GUpdate, gan::train::Error> {
+    fn update_generator(&self, cx: UpdateContext, _zero: f64) -> Result<GUpdate, gan::step::Error> {
         let fake = &cx.samples.batches[0].fake;
         // D's weights get no gradient here.
         let logits = cx.discriminator.forward(fake, &mut ForwardContext::frozen(cx.rng))?.logits;

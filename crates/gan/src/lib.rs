@@ -37,10 +37,11 @@
 //! | [`core`] | layers, networks, losses, penalties, latent noise, weight files |
 //! | [`data`] | data sets, image decoding, packs, loaders |
 //! | [`metrics`] | metrics and their cards, embedding networks |
-//! | [`train`] | settings, the training step, trainer, optimizers, checkpoints |
+//! | [`step`] | the training step, optimizers |
+//! | [`train`] | settings, trainer, checkpoints |
 //! | [`run`] | run folder, loop, observers, evaluation, report |
 //! | [`report`] | grids, plots, animations, the HTML page |
-//! | [`export`] | ONNX files, PyTorch modules |
+//! | [`export`] | ONNX files, PyTorch modules, pages for the browser |
 //! | [`import`] | weights trained elsewhere |
 //! | [`kernels`] | the fused engine, candle operations |
 //! | [`comm`] | processes that train one model |
@@ -58,6 +59,7 @@ pub use gan_kernels as kernels;
 pub use gan_metrics as metrics;
 pub use gan_report as report;
 pub use gan_run as run;
+pub use gan_step as step;
 pub use gan_train as train;
 
 /// What most programs need, to be imported whole.
