@@ -1,6 +1,6 @@
 //! Weights trained elsewhere: files of PyTorch and safetensors, matched to a layer list and written as weight files of gan.
 //!
-//! A [`ForeignFile`] holds the state dicts of a file, read as data: nothing in a file is executed. [`import`] matches one of them with a layer
+//! A [`ForeignFile`] holds the state dicts of a file, read as data: nothing in a file is executed. [`import()`] matches one of them with a layer
 //! list. [`tutorial`] infers the list of a DCGAN from the shapes alone.
 //!
 //! In reading order: [`file`](mod@file) (kinds of files), `pickle` (Python's pickles as data), `torch` (storages and tensors of PyTorch's files),
