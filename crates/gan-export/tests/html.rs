@@ -125,9 +125,12 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
-/// Returns the script that reads a canvas as RGBA.
+/// Returns the script that reads a copy of a canvas as RGBA. The browser warns of canvases that are read often.
 fn pixels(canvas: &str) -> String {
-    format!("(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data])({canvas})")
+    let copy = "const copy = new OffscreenCanvas(c.width, c.height).getContext('2d', { willReadFrequently: true })";
+    format!(
+        "(c => {{ {copy}; copy.drawImage(c, 0, 0); return [...copy.getImageData(0, 0, c.width, c.height).data] }})({canvas})"
+    )
 }
 
 /// Checks that RGBA bytes show these gray pixels, to 1 of 255.

@@ -115,7 +115,7 @@ mod tests {
 
     fn about() -> Description {
         serde_json::from_value(json!({
-            "network": "generator", "input": [100], "layers": ["tanh"], "preset": "mnist", "step": 12000, "seed": 1, "library": "0",
+            "format": gan_core::weights::FORMAT, "network": "generator", "input": [100], "layers": ["tanh"], "preset": "mnist", "step": 12000, "seed": 1, "library": "0",
             "latent": { "dim": 100, "distribution": "normal" },
             "data": { "name": "mnist", "shape": [1, 28, 28], "range": [-1.0, 1.0], "classes": ["0", "1"] }
         }))

@@ -97,7 +97,7 @@ fn labels_that_do_not_belong_to_the_images_are_named() {
 #[test]
 fn missing_data_is_refused_with_its_expected_location() {
     let nowhere = problem(Ok(with_data(Path::new("/nowhere"))));
-    expect(&nowhere, &["/nowhere: ", "found no such folder", IMAGES, "--set data.dir=DIR"]);
+    expect(&nowhere, &["/nowhere: ", "found no such folder", IMAGES, "`data.dir=DIR`"]);
     data_refused(&[], &["found no such file in this folder", IMAGES]);
     data_refused(&[(IMAGES, &images())], &["found no such file in this folder", LABELS]);
     let file = folder(&[("x", b"x")]);
