@@ -9,6 +9,7 @@ use super::{ExportedFile, Format};
 use crate::error::{Error, Result};
 use crate::{Model, Network, embedded};
 use gan_base::messages::counted;
+use gan_core::summary::grouped;
 use gan_core::{Distribution, Generator, LayeredGenerator, weights};
 use gan_report::shell::{self, Permission, fill, policy, text};
 use serde_json::json;
@@ -105,7 +106,7 @@ fn lead(model: &Model) -> String {
         _ => format!("Points of {}", counted(description.data.shape.len(), "coordinate")),
     };
     let latent = counted(description.latent.dim, "number");
-    let step = description.step;
+    let step = grouped(description.step as usize);
     format!("{made} from latent vectors of {latent}. Data set {}, training step {step}.", description.data.name)
 }
 

@@ -7,7 +7,7 @@ const nameOf = (layer) => (typeof layer === "string" ? layer : Object.keys(layer
 function startRun(lab) {
   const find = (id) => document.getElementById(id);
   const play = find("play"), speed = find("speed");
-  lab.onPlay = () => { play.textContent = lab.playing ? "⏸ Pause" : "▶ Play"; };
+  lab.onPlay = () => { play.textContent = lab.playing ? "Pause" : "▶ Play"; };
   const toggle = () => (lab.playing ? lab.pause() : lab.play());
   const single = (d, g) => () => { lab.pause(); lab.single(d ? lab.turns[0] || 1 : 0, g ? lab.turns[1] || 1 : 0); };
   const actions = { play: toggle, "step-d": single(true, false), "step-g": single(false, true), round: single(true, true), restart: () => lab.restart() };

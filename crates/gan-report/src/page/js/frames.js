@@ -31,7 +31,7 @@ class Film {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (this.slider.valueAsNumber === last) this.slider.value = 0;
     this.show();
-    this.label("⏸ Pause", "Pause");
+    this.label("Pause", "Pause");
     this.timer = setInterval(() => {
       this.slider.value = this.slider.valueAsNumber + 1;
       this.show();

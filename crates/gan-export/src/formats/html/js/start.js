@@ -96,7 +96,7 @@ function startPins(app) {
     bar.setAttribute("aria-valuetext", told);
   };
   app.onPlay = (on) => {
-    play.textContent = on ? "⏸ Pause" : "▶ Play";
+    play.textContent = on ? "Pause" : "▶ Play";
     play.setAttribute("aria-label", `${on ? "Pause" : "Play"} the walk between the pinned samples`);
   };
   bar.addEventListener("input", () => { app.stop(); app.walkTo(bar.valueAsNumber); });
