@@ -12,6 +12,7 @@ use crate::man::ManArgs;
 use crate::project::ProjectArgs;
 use crate::push::PushArgs;
 use crate::report::ReportArgs;
+use crate::serve::ServeArgs;
 use crate::show::{PresetCommand, SummaryArgs};
 use crate::train::TrainArgs;
 use clap::builder::TypedValueParser;
@@ -71,6 +72,8 @@ pub enum Command {
     Summary(SummaryArgs),
     /// Write a run as one HTML page: curves, samples, networks, settings.
     Report(ReportArgs),
+    /// Show runs in the browser, live: curves, samples, runs side by side, explorers of generators.
+    Serve(ServeArgs),
     /// List the presets, or print one as TOML to copy and edit.
     #[command(
         after_help = "Examples:\n  gan preset list\n  gan preset show dcgan-mnist > mine.toml && gan train mine.toml"

@@ -22,6 +22,7 @@ mod project;
 mod push;
 mod report;
 mod seeds;
+mod serve;
 mod sheets;
 mod show;
 mod source;
@@ -115,6 +116,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Push(args) => push::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
+        Command::Serve(args) => serve::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,
         Command::Data { command } => data::run(&command, cli.quiet)?,
         Command::Bench(args) => bench::run(&args)?,
