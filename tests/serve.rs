@@ -97,6 +97,18 @@ fn a_run_is_shown_while_it_trains_and_is_not_changed() {
 }
 
 #[test]
+fn watch_prints_a_run_once_where_there_is_no_terminal() {
+    let dir = WorkDir::new();
+    dir.succeeds(&format!("train {SMALL} --steps 6 --out run"));
+    let finished = dir.succeeds("watch run");
+    for words in ["run  at rest, step 6 of 6", "loss of D", "loss of G", "D(G(z))"] {
+        assert!(finished.text().contains(words), "{words}: {}", finished.text());
+    }
+    assert!(!finished.text().contains('\u{1b}'));
+    dir.gan("watch nowhere").expect(2, &["nowhere", "there is no such folder"]);
+}
+
+#[test]
 fn impossible_arguments_are_refused() {
     let dir = WorkDir::new();
     dir.gan("serve").expect(2, &["runs", "there is no such folder"]);

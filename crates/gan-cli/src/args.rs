@@ -15,6 +15,7 @@ use crate::report::ReportArgs;
 use crate::serve::ServeArgs;
 use crate::show::{PresetCommand, SummaryArgs};
 use crate::train::TrainArgs;
+use crate::watch::WatchArgs;
 use clap::builder::TypedValueParser;
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
@@ -74,6 +75,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Show runs in the browser, live: curves, samples, runs side by side, explorers of generators.
     Serve(ServeArgs),
+    /// Show a run in the terminal, live: curves, samples, alarms.
+    Watch(WatchArgs),
     /// List the presets, or print one as TOML to copy and edit.
     #[command(
         after_help = "Examples:\n  gan preset list\n  gan preset show dcgan-mnist > mine.toml && gan train mine.toml"

@@ -27,6 +27,7 @@ mod sheets;
 mod show;
 mod source;
 mod train;
+mod watch;
 
 use args::{Cli, Command};
 use clap::error::{ContextKind, ContextValue};
@@ -117,6 +118,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
         Command::Serve(args) => serve::run(&args)?,
+        Command::Watch(args) => watch::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,
         Command::Data { command } => data::run(&command, cli.quiet)?,
         Command::Bench(args) => bench::run(&args)?,

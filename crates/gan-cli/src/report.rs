@@ -49,7 +49,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
 }
 
 /// Reports what `run` is if it is not a run.
-fn check(run: &Path) -> Result<()> {
+pub fn check(run: &Path) -> Result<()> {
     if RunFolder::is_run(run) {
         return Ok(());
     }

@@ -69,7 +69,7 @@ impl Server {
     pub fn start(options: &Options) -> Result<Self> {
         let index = RunIndex::new(&options.folders)?;
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(2).max_blocking_threads(16).enable_all().build();
+        let runtime = builder.worker_threads(2).max_blocking_threads(4).enable_all().build();
         let runtime = runtime.map_err(|problem| Error::Threads(problem.to_string()))?;
         let listener = runtime.block_on(TcpListener::bind(options.address));
         let listener = listener.map_err(|problem| Error::listen(options.address, &problem))?;

@@ -226,6 +226,11 @@ impl Watch {
         (first.to_string().into(), self.updates.subscribe())
     }
 
+    /// Returns whether the run has a file of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.run.path.join(name).is_file()
+    }
+
     /// Returns the run's plan, if this version understands its settings.
     pub(crate) fn plan(&self) -> Option<&Plan> {
         self.report.plan()

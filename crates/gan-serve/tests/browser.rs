@@ -197,7 +197,13 @@ fn a_generator_is_explored() {
     at.visit("/explore/first", SCREEN);
     let drawn = "Number(document.documentElement.dataset.drawn ?? 0)";
     at.tab.wait(&format!("{drawn} === 1 && document.getElementById('sample').naturalWidth === 64"));
-    assert!(at.tab.value("document.querySelector('header p:last-of-type').textContent").as_str().unwrap().contains("step 1,234"));
+    assert!(
+        at.tab
+            .value("document.querySelector('header p:last-of-type').textContent")
+            .as_str()
+            .unwrap()
+            .contains("step 1,234")
+    );
     // Every control changes the sample, and one computation at a time is asked for.
     let picture = "document.getElementById('sample').src";
     let mut before = at.tab.value(picture);

@@ -172,7 +172,7 @@ fn random_requests_neither_escape_nor_fail() {
         let text = String::from_utf8_lossy(&answer);
         let shown = || String::from_utf8_lossy(&request).into_owned();
         assert!(answer.is_empty() || status(&text) < 500, "{}\n{text}", shown());
-        assert!(!text.contains("SECRET") && !text.contains("A run of gan"), "{}", shown());
+        assert!(!text.contains("SECRET"), "{}", shown());
     }
     assert_eq!(status(&site.get("/runs/run")), 200);
 }

@@ -4,6 +4,7 @@ use super::blocking;
 use crate::Shared;
 use crate::address::encoded;
 use crate::document::{Document, no_run};
+use crate::index::Run;
 use crate::model::Model;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -23,7 +24,8 @@ pub(super) async fn page(
     Path(id): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    with_model(shared, id, query, |id, name, query, model| {
+    with_model(shared, id, query, |run, query, model| {
+        let id = &run.id;
         let is_best = is_best(query);
         let description = &model.description;
         let data = json!({
@@ -34,16 +36,17 @@ pub(super) async fn page(
             "most": model.most_within(),
             "within": description.latent.truncation.unwrap_or(0.0),
         });
-        let (run, best) = (format!("/runs/{}", encoded(id)), format!("/explore/{}", encoded(id)));
-        let other = if is_best {
-            format!("<a href=\"{best}\">The last generator</a>")
-        } else {
-            format!("<a href=\"{best}?weights=best\">The best generator</a>")
+        let [link, own] = [format!("/runs/{}", encoded(id)), format!("/explore/{}", encoded(id))];
+        let other = match is_best {
+            true => format!(" · <a href=\"{own}\">The last generator</a>"),
+            false if run.path.join(RunFolder::BEST).is_file() => {
+                format!(" · <a href=\"{own}?weights=best\">The best generator</a>")
+            }
+            false => String::new(),
         };
-        let above = format!(
-            "<p class=\"above\"><a href=\"/\">All runs</a> · <a href=\"{run}\">{}</a> · {other}</p>",
-            text(name)
-        );
+        let name = &run.name;
+        let above =
+            format!("<p class=\"above\"><a href=\"/\">All runs</a> · <a href=\"{link}\">{}</a>{other}</p>", text(name));
         let which = if is_best { "best" } else { "last" };
         let lead = format!("The {which} generator of {name}, training step {}", gan_report::grouped(description.step));
         Document {
@@ -66,7 +69,7 @@ pub(super) async fn sample(
     Path(id): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    with_model(shared, id, query, |_, _, query, model| {
+    with_model(shared, id, query, |_, query, model| {
         let wrong = || (StatusCode::BAD_REQUEST, "expected z=SEED,CLASS,TRUNCATION,OFFSET,…\n").into_response();
         let Some(from) = query.get("z").and_then(|text| model.recipe(text)) else { return wrong() };
         let to = match query.get("to").map(|text| model.recipe(text)) {
@@ -93,7 +96,7 @@ async fn with_model(
     shared: Arc<Shared>,
     id: String,
     query: HashMap<String, String>,
-    answer: impl FnOnce(&str, &str, &HashMap<String, String>, &Model) -> Response + Send + 'static,
+    answer: impl FnOnce(&Run, &HashMap<String, String>, &Model) -> Response + Send + 'static,
 ) -> Response {
     blocking(move || {
         let Some(run) = shared.index.run(&id) else { return no_run(&id) };
@@ -104,7 +107,7 @@ async fn with_model(
             return (StatusCode::NOT_FOUND, "the run has not saved such a generator yet\n").into_response();
         }
         match shared.models.model(&file) {
-            Ok(model) => answer(&id, &run.name, &query, &model),
+            Ok(model) => answer(&run, &query, &model),
             Err(problem) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{problem}\n")).into_response(),
         }
     })

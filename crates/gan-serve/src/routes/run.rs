@@ -18,10 +18,11 @@ use tokio::runtime::Handle;
 pub(super) async fn page(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
     watched(shared, id, |id, watch| {
         let shown = watch.shown();
-        let explore = format!("/explore/{}", encoded(id));
-        let above = format!(
-            "<p class=\"above\"><a href=\"/\">All runs</a> · <a href=\"{explore}\">Explore the generator</a></p>"
-        );
+        let explore = match watch.has("generator.safetensors") {
+            true => format!(" · <a href=\"/explore/{}\">Explore the generator</a>", encoded(id)),
+            false => String::new(),
+        };
+        let above = format!("<p class=\"above\"><a href=\"/\">All runs</a>{explore}</p>");
         let word = watch.state().word();
         let status = format!(
             "<p class=\"status\">State: <strong id=\"state\" class=\"state {word}\">{}</strong></p>\n",

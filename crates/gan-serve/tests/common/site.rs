@@ -184,7 +184,7 @@ impl Random {
 /// Returns a request of parts that have a meaning, in any order, sometimes with bytes replaced.
 #[allow(dead_code)]
 pub fn random_request(rng: &mut Random, address: &str) -> Vec<u8> {
-    const PARTS: [&str; 30] = [
+    const PARTS: [&str; 33] = [
         "/",
         "..",
         "%2e%2e",
@@ -214,6 +214,9 @@ pub fn random_request(rng: &mut Random, address: &str) -> Vec<u8> {
         "%5c",
         ";",
         "~2",
+        "explore",
+        "sample",
+        "?z=1,0,0",
         ".",
     ];
     let mut path = String::from("/");
