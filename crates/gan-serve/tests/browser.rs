@@ -252,3 +252,21 @@ fn a_generator_is_explored() {
     at.shot("explore-phone");
     at.check_silence();
 }
+
+#[test]
+fn a_long_run_among_many_is_painted_at_once() {
+    let site = Site::new();
+    (0..200).for_each(|i| site.make(&format!("run-{i}"), 100, 100));
+    site.make("long", 100_000, 100_000);
+    let Some(mut at) = Browser::open(site) else { return };
+    for page in ["/", "/runs/long"] {
+        at.visit(page, SCREEN);
+        at.tab.wait("performance.getEntriesByName('first-contentful-paint').length === 1");
+        let paint = at.tab.value("performance.getEntriesByName('first-contentful-paint')[0].startTime");
+        writeln!(std::io::stderr(), "{page}: first contentful paint after {paint} ms").ok();
+        // Half a second on a machine that does nothing else.
+        assert!(paint.as_f64().is_some_and(|paint| paint < 3000.0), "{page}: {paint}");
+    }
+    assert_eq!(at.tab.value("document.querySelector('.plot svg').getAttribute('aria-valuemax')"), "100000");
+    at.shot("long");
+}

@@ -45,8 +45,15 @@ impl Site {
         format!("127.0.0.1:{}", self.server.address().port())
     }
 
-    /// Makes a run of `total` steps, of which `steps` are done, and waits until the server may see it.
+    /// Makes a run of `total` steps, of which `steps` are done, and waits until the server sees it.
     pub fn run(&self, name: &str, steps: u64, total: u64) {
+        self.make(name, steps, total);
+        std::thread::sleep(Duration::from_millis(550));
+        get(self, "/");
+    }
+
+    /// Makes a run.
+    pub fn make(&self, name: &str, steps: u64, total: u64) {
         let path = self.folder().join(name);
         // ignore-tidy-names: any preset will do
         let mut table = layering::from_preset(presets::find("dcgan-mnist").unwrap()).unwrap();
@@ -55,8 +62,6 @@ impl Site {
         self.append(name, &(1..=steps).map(line).collect::<String>());
         self.picture(name, "samples/step-0000005.png");
         self.picture(name, "samples/step-0000010.png");
-        std::thread::sleep(Duration::from_millis(550));
-        get(self, "/");
     }
 
     pub fn append(&self, name: &str, lines: &str) {
