@@ -42,6 +42,8 @@ mod report;
 mod resume;
 mod resume_checks;
 mod scaling;
+#[cfg(unix)]
+mod serve;
 mod sheets;
 mod show;
 mod signals;

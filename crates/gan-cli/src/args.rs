@@ -12,8 +12,10 @@ use crate::man::ManArgs;
 use crate::project::ProjectArgs;
 use crate::push::PushArgs;
 use crate::report::ReportArgs;
+use crate::serve::ServeArgs;
 use crate::show::{PresetCommand, SummaryArgs};
 use crate::train::TrainArgs;
+use crate::watch::WatchArgs;
 use clap::builder::TypedValueParser;
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
@@ -71,6 +73,10 @@ pub enum Command {
     Summary(SummaryArgs),
     /// Write a run as one HTML page: curves, samples, networks, settings.
     Report(ReportArgs),
+    /// Show runs in the browser, live: curves, samples, runs side by side, explorers of generators.
+    Serve(ServeArgs),
+    /// Show a run in the terminal, live: curves, samples, alarms.
+    Watch(WatchArgs),
     /// List the presets, or print one as TOML to copy and edit.
     #[command(
         after_help = "Examples:\n  gan preset list\n  gan preset show dcgan-mnist > mine.toml && gan train mine.toml"

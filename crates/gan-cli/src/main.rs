@@ -22,10 +22,12 @@ mod project;
 mod push;
 mod report;
 mod seeds;
+mod serve;
 mod sheets;
 mod show;
 mod source;
 mod train;
+mod watch;
 
 use args::{Cli, Command};
 use clap::error::{ContextKind, ContextValue};
@@ -115,6 +117,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Push(args) => push::run(&args, cli.quiet)?,
         Command::Summary(args) => show::summary(&args)?,
         Command::Report(args) => report::run(&args)?,
+        Command::Serve(args) => serve::run(&args)?,
+        Command::Watch(args) => watch::run(&args)?,
         Command::Preset { command } => show::preset(&command)?,
         Command::Data { command } => data::run(&command, cli.quiet)?,
         Command::Bench(args) => bench::run(&args)?,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use gan_run::RunFolder;
 use gan_run::report::{self, RunState};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -42,13 +43,13 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     report::write(&args.run, state, &out.path)?;
     print::line(out.path.display())?;
     if args.open {
-        open(&out.path);
+        open(out.path.as_os_str());
     }
     Ok(())
 }
 
 /// Reports what `run` is if it is not a run.
-fn check(run: &Path) -> Result<()> {
+pub fn check(run: &Path) -> Result<()> {
     if RunFolder::is_run(run) {
         return Ok(());
     }
@@ -60,8 +61,8 @@ fn check(run: &Path) -> Result<()> {
     Err(usage(run.display(), problem))
 }
 
-/// Opens the page with the system's default program. A failure is not an error, because the page is written.
-fn open(page: &Path) {
+/// Opens a file or an address with the system's default program. A failure is not an error, because the page is there.
+pub fn open(page: &OsStr) {
     let (program, before): (&str, &[&str]) = match std::env::consts::OS {
         "macos" => ("open", &[]),
         // `start` uses its first quoted word as a title.

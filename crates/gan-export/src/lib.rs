@@ -3,8 +3,9 @@
 //! A [`Model`] is a trained network with the description of its weight file. A [`Format`] turns it into one or more files; [`FORMATS`] lists them,
 //! one file of source each. Formats read [`gan_core::graph`] and [`gan_core::pytorch`], which the layers themselves fill, and know no layers.
 //!
-//! In reading order: [`model`] (a network and its check), [`formats`] (the registry, then each format), [`Lab`] (a page that trains), `embedded` (what pages contain).
+//! In reading order: [`model`] (a network and its check), [`formats`] (the registry, then each format), [`directions`] (what explorers move along), [`Lab`] (a page that trains), `embedded` (what pages contain).
 
+pub mod directions;
 mod embedded;
 pub mod error;
 pub mod formats;

@@ -4,13 +4,14 @@ use crate::Metrics;
 
 /// Curves over the steps that share a vertical axis.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Chart {
+pub struct Chart {
+    /// Heading.
     pub title: String,
     /// Unit of the vertical axis.
     pub unit: String,
     /// Explanation of the chart.
     pub caption: String,
-    /// Curves in the order of the legend; colors repeat after seven.
+    /// Curves in the order of the legend; colors repeat after six on a page, after seven in a figure.
     pub curves: Vec<Curve>,
     /// Values with a dashed line, and their labels.
     pub guides: Vec<(f64, String)>,
@@ -18,8 +19,9 @@ pub(crate) struct Chart {
     pub y_range: Option<[f64; 2]>,
 }
 
+/// A curve of a [`Chart`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Curve {
+pub struct Curve {
     /// Name in the legend; an unnamed curve has no entry there.
     pub name: String,
     /// Name in metrics.jsonl.

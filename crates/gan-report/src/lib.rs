@@ -11,7 +11,7 @@
 //! - [`Metrics`]: reads `metrics.jsonl`.
 //! - [`plot`]: charts of a run's losses as PNG and SVG, and pictures of points in the plane.
 //! - [`tensorboard`]: metrics for TensorBoard.
-//! - [`Page`]: a whole run as one HTML file.
+//! - [`Page`]: a whole run as one HTML file, or as [`Parts`] for a program that serves it.
 //! - [`shell`]: what all pages share.
 
 mod animation;
@@ -31,9 +31,12 @@ mod tiles;
 pub use animation::{Animation, AnimationFormat, animate, strip};
 pub use error::Error;
 pub use grid::{Images, check_grid, grid, straighten};
-pub use metrics::Metrics;
+pub use metrics::{Added, Metrics};
 pub use npy::NpyWriter;
-pub use page::{Card, Diagnosis, Frame, NetworkTable, Page, Sequence, Severity, Single, to_digits};
+pub use page::{
+    Card, Chart, Curve, Diagnosis, Frame, NetworkTable, Page, Parts, Section, Sequence, Severity, Single, chart_data,
+    grouped, to_digits,
+};
 pub use picture::{Colour, Picture};
 pub use tiles::{Tile, tiles, titled};
 

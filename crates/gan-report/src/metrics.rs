@@ -1,12 +1,26 @@
 //! Reading of a run's `metrics.jsonl`: one JSON object per logged step, in which any field may be missing.
 
-use serde_json::{Map, Value};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// All numbers of a run, by name, over its steps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     series: BTreeMap<String, Vec<(f64, f64)>>,
+    /// Step of the last line.
+    reached: f64,
+}
+
+/// Effect of a line on the numbers that were there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// They stay.
+    After,
+    /// Later ones were removed, because the run continued from an earlier step.
+    Replacing,
 }
 
 impl Metrics {
@@ -20,15 +34,46 @@ impl Metrics {
         let mut lines = lines.filter(|(_, line)| !line.is_empty()).peekable();
         let mut metrics = Self::default();
         let mut damaged = Vec::new();
-        let mut reached = f64::NEG_INFINITY;
         while let Some((number, line)) = lines.next() {
-            match serde_json::from_slice::<Map<String, Value>>(line) {
-                Ok(object) => metrics.add(&object, &mut reached),
+            match metrics.add_line(line) {
+                Ok(_) => {}
                 Err(_) if lines.peek().is_none() => {}
                 Err(reason) => damaged.push((number, reason.to_string())),
             }
         }
         (metrics, damaged)
+    }
+
+    /// Adds a line of `metrics.jsonl` that follows those before it. A line without a step has no place on the axis and is skipped.
+    ///
+    /// # Errors
+    /// If it is not a JSON object.
+    pub fn add_line(&mut self, line: &[u8]) -> serde_json::Result<Added> {
+        let Line(fields) = serde_json::from_slice(line)?;
+        let Some((_, step)) = fields.iter().find(|(name, value)| name == "step" && value.is_finite()) else {
+            return Ok(Added::After);
+        };
+        // The values of an alarm are text.
+        if fields.iter().any(|(name, _)| name == "alarm") {
+            return Ok(Added::After);
+        }
+        // Several lines of one step are merged: the losses, and the evaluations. A step back replaces what was there.
+        let added = if *step < self.reached { Added::Replacing } else { Added::After };
+        if added == Added::Replacing {
+            self.series
+                .values_mut()
+                .for_each(|series| series.truncate(series.partition_point(|point| point.0 < *step)));
+        }
+        self.reached = *step;
+        for (name, value) in fields.iter().filter(|(name, _)| name != "step") {
+            let series = match self.series.get_mut(name.as_ref()) {
+                Some(series) => series,
+                None => self.series.entry(name.to_string()).or_default(),
+            };
+            series.pop_if(|last| last.0 == *step);
+            series.push((*step, *value));
+        }
+        Ok(added)
     }
 
     /// Returns (step, value) of the field `name`, by ascending step; empty if no line has it.
@@ -41,6 +86,16 @@ impl Metrics {
         self.series.keys().map(String::as_str)
     }
 
+    /// Returns the step of the last line, or 0.
+    pub fn reached(&self) -> f64 {
+        self.reached
+    }
+
+    /// Returns the number of points of the longest series.
+    pub fn longest(&self) -> usize {
+        self.series.values().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Renames every field with `current`. Fields that get the same name are joined by step.
     pub fn rename(&mut self, current: impl Fn(&str) -> String) {
         for (name, points) in std::mem::take(&mut self.series) {
@@ -49,25 +104,89 @@ impl Metrics {
             series.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
     }
+}
 
-    /// Adds a line that follows one of step `reached`. A line without a step has no place on the axis and is skipped.
-    fn add(&mut self, object: &Map<String, Value>, reached: &mut f64) {
-        let Some(step) = object.get("step").and_then(Value::as_f64) else { return };
-        // The values of an alarm are text.
-        if object.contains_key("alarm") {
-            return;
+/// Names and values of a line; a value that is not a number is NaN. Runs have millions of lines, so no [`serde_json::Value`] is built.
+struct Line<'a>(Vec<(Cow<'a, str>, f64)>);
+
+impl<'de> Deserialize<'de> for Line<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Line<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line<'de>, A::Error> {
+        let mut fields = Vec::with_capacity(16);
+        while let Some(Name(name)) = map.next_key()? {
+            let Number(value) = map.next_value()?;
+            fields.push((name, value));
         }
-        // Several lines of one step are merged: the losses, and the evaluations. A step back replaces what was there.
-        if step < *reached {
-            self.series.values_mut().for_each(|series| series.truncate(series.partition_point(|point| point.0 < step)));
-        }
-        *reached = step;
-        for (name, value) in object.iter().filter(|(name, _)| *name != "step") {
-            let point = (step, value.as_f64().unwrap_or(f64::NAN));
-            let series = self.series.entry(name.clone()).or_default();
-            series.pop_if(|last| last.0 == step);
-            series.push(point);
-        }
+        Ok(Line(fields))
+    }
+}
+
+/// Name of a field, borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+        Ok(Number(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+        Ok(Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+        Ok(Number(value as f64))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Number, E> {
+        Ok(Number(f64::NAN))
+    }
+
+    fn visit_unit<E>(self) -> Result<Number, E> {
+        Ok(Number(f64::NAN))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Number, E> {
+        Ok(Number(f64::NAN))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Number, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Number(f64::NAN))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Number, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Number(f64::NAN))
     }
 }
 

@@ -55,7 +55,7 @@ fn page(dir: &Path) -> Page {
     Page {
         title: "A made run </title><script>window.broken = 1</script>".into(),
         diagnoses: vec![Diagnosis { severity: Severity::Warn, text: "D has won".into() }],
-        metrics,
+        metrics: metrics.into(),
         sequences: vec![Sequence { name: "Samples".into(), caption: "Grey".into(), frames }],
         pictures: vec![Single { caption: "A batch".into(), path: png("batch.png".into(), 200) }],
         settings_toml: "seed = 1\n".into(),

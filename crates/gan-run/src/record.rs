@@ -7,7 +7,7 @@ use crate::folder::RunFolder;
 use crate::log::{Cut, Log};
 use crate::pictures::{self, make};
 use crate::planes;
-use crate::report::Report;
+use crate::report::ReportObserver;
 use crate::run::{Observer, Outcome};
 use gan_alarms::Alarm;
 use gan_base::atomic;
@@ -28,7 +28,7 @@ pub fn observers(folder: &RunFolder) -> Vec<Box<dyn Observer>> {
         Box::new(EvaluationObserver::new(folder, log.clone())),
         Box::new(Checkpoints { folder: folder.clone(), log, saved: None, due: false }),
         Box::new(pictures::Final { folder: folder.clone() }),
-        Box::new(Report { folder: folder.clone() }),
+        Box::new(ReportObserver { folder: folder.clone() }),
     ]
 }
 

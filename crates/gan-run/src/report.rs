@@ -9,8 +9,9 @@ mod pictures;
 
 use crate::error::{Error, Result};
 use crate::evaluate;
-use crate::folder::{EVALUATIONS, FEATURES, MOST_LINES, MOST_SETTINGS, RunFolder, SETTINGS};
+use crate::folder::{EVALUATIONS, FEATURES, METRICS, MOST_SETTINGS, RunFolder, SETTINGS};
 use crate::planes;
+use crate::run_log::RunLog;
 use crate::run_summary::RunSummary;
 use diagnosis::trend::{finite, level, mean};
 use gan_base::messages::counted;
@@ -23,7 +24,9 @@ use gan_report::{Metrics, NetworkTable, Page};
 use gan_train::config::RunConfig;
 use gan_train::layering;
 use gan_train::{Architecture, Plan};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Whether a process is working in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,35 +46,80 @@ pub fn page(run: &Path, state: RunState) -> Result<Page> {
         let problem = "holds no run: there is no config.toml written by gan train. Name a run's folder";
         return Err(Error::config(run.display().to_string(), problem));
     }
-    let mut page = Page { title: title(run), ..Page::default() };
-    if state == RunState::GoingOn {
-        page.notes.push("The run is still going on: this page shows it as it was when the page was made.".into());
+    let mut log = RunLog::new(run);
+    let unreadable = log.grow().err().map(|problem| problem.to_string());
+    let report = Report::of(run);
+    let diagnoses = report.diagnosis(&log);
+    Ok(report.page(&log, unreadable.as_deref(), state, diagnoses))
+}
+
+/// The contents of a run's page, for a page that is made again and again while the run's log grows.
+pub struct Report {
+    run: PathBuf,
+    plan: Option<Plan>,
+    /// What the page contains whatever the log contains.
+    settled: Page,
+}
+
+impl Report {
+    /// Reads the settings of the run in the folder `run`.
+    pub fn of(run: &Path) -> Self {
+        let mut settled = Page { title: title(run), ..Page::default() };
+        let plan = settings(run, &mut settled);
+        settled.names = Metric::all().map(|metric| (metric.key.into(), metric.title.into())).collect();
+        settled.names.insert("penalty_d".into(), "Penalties on D’s gradient".into());
+        if let Some(plan) = &plan {
+            settled.lead = plan.config().description.clone();
+            settled.networks = networks(plan);
+        }
+        Self { run: run.to_path_buf(), plan, settled }
     }
-    let plan = settings(run, &mut page);
-    page.metrics = metrics(run, &mut page.notes);
-    // Figures of earlier versions get their current names; the cards name their features.
-    if let Some(evaluated) = evaluate::read(&run.join(EVALUATIONS)).first() {
-        let features = FeatureSpace::of_name(&evaluated.card.embedder.name);
-        page.metrics.rename(|name| renamed::current(name, features).to_string());
+
+    /// Returns the plan of the run, if this version understands its settings.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
     }
-    page.names = Metric::all().map(|metric| (metric.key.into(), metric.title.into())).collect();
-    page.names.insert("penalty_d".into(), "Penalties on D’s gradient".into());
-    (page.sequences, page.pictures) = pictures::found(run, &mut page.notes);
-    if let Some(plan) = &plan {
-        page.lead = plan.config().description.clone();
-        page.networks = networks(plan);
+
+    /// Describes the numbers of the log in words. This takes much longer than [`Report::page`], because it applies the rules of all alarms to
+    /// each line.
+    pub fn diagnosis(&self, log: &RunLog) -> Vec<Diagnosis> {
+        let mut diagnoses = diagnosis::curves(&log.metrics);
+        diagnoses.extend(diagnosis::alarms(&self.run, self.plan.as_ref(), &self.summary(log)));
+        diagnoses.extend(planes::summary(&self.run.join(FEATURES)).map(|seen| features(&seen)));
+        diagnoses.sort_by_key(|diagnosis| diagnosis.severity);
+        diagnoses
     }
-    let progress = Progress::of(&page.metrics, plan.as_ref());
-    page.summary = summary(&progress, plan.as_ref());
-    page.cards = cards(&progress, &page);
-    let best = plan.as_ref().and_then(|plan| plan.config().evaluate.best);
-    let run_summary = RunSummary::of(run, best);
-    page.diagnoses = diagnosis::curves(&page.metrics);
-    page.diagnoses.extend(diagnosis::alarms(run, plan.as_ref(), &run_summary));
-    page.diagnoses.extend(planes::summary(&run.join(FEATURES)).map(|seen| features(&seen)));
-    page.diagnoses.sort_by_key(|diagnosis| diagnosis.severity);
-    best_evaluation(&run_summary, &mut page);
-    Ok(page)
+
+    /// Returns the page with the numbers of `log` and the pictures that exist now. `unreadable` is the reason why the log cannot be read.
+    pub fn page(&self, log: &RunLog, unreadable: Option<&str>, state: RunState, diagnoses: Vec<Diagnosis>) -> Page {
+        let mut page = self.settled.clone();
+        page.metrics = log.metrics.clone();
+        if state == RunState::GoingOn {
+            page.notes
+                .insert(0, "The run is still going on: this page shows it as it was when the page was made.".into());
+        }
+        page.notes.extend(missing(&self.run, log, unreadable));
+        // Figures of earlier versions get their current names; the cards name their features.
+        if let Some(evaluated) = evaluate::read(&self.run.join(EVALUATIONS)).first() {
+            let features = FeatureSpace::of_name(&evaluated.card.embedder.name);
+            let current = |name: &str| renamed::current(name, features).to_string();
+            if page.metrics.names().any(|name| current(name) != name) {
+                Arc::make_mut(&mut page.metrics).rename(current);
+            }
+        }
+        (page.sequences, page.pictures) = pictures::found(&self.run, &mut page.notes);
+        let progress = Progress::of(&page.metrics, self.plan());
+        page.summary = summary(&progress, self.plan());
+        page.cards = cards(&progress, &page);
+        page.diagnoses = diagnoses;
+        best_evaluation(&self.summary(log), &mut page);
+        page
+    }
+
+    fn summary(&self, log: &RunLog) -> RunSummary {
+        let best = self.plan().and_then(|plan| plan.config().evaluate.best);
+        RunSummary::of_log(&self.run, best, log.alarms.clone(), log.steps())
+    }
 }
 
 /// Adds the best evaluation with its card.
@@ -121,22 +169,19 @@ fn settings(run: &Path, page: &mut Page) -> Option<Plan> {
     .ok()
 }
 
-fn metrics(run: &Path, notes: &mut Vec<String>) -> Metrics {
-    let (metrics, damaged) = match regular_file::read(&run.join("metrics.jsonl"), MOST_LINES) {
-        Ok(bytes) => Metrics::of_lines(&bytes),
-        Err(problem) => {
-            notes.push(format!("There are no numbers: metrics.jsonl cannot be read ({problem})."));
-            return Metrics::default();
-        }
-    };
-    if let Some((line, problem)) = damaged.first() {
-        let count = damaged.len();
-        let which = if count == 1 { "one line is".into() } else { format!("{count} lines are") };
-        notes.push(format!("metrics.jsonl: {which} damaged and left out, the first is line {line}: {problem}."));
-    } else if metrics.names().next().is_none() {
-        notes.push("No step has been logged yet.".into());
+/// Returns what is missing in the log.
+fn missing(run: &Path, log: &RunLog, unreadable: Option<&str>) -> Option<String> {
+    let absent = fs::metadata(run.join(METRICS)).err().map(|problem| problem.to_string());
+    if let Some(problem) = unreadable.map(String::from).or(absent) {
+        return Some(format!("There are no numbers: metrics.jsonl cannot be read ({problem})."));
     }
-    metrics
+    if let Some((line, problem)) = log.damaged.first() {
+        let count = log.damaged.len();
+        let which = if count == 1 { "one line is".into() } else { format!("{count} lines are") };
+        return Some(format!("metrics.jsonl: {which} damaged and left out, the first is line {line}: {problem}."));
+    }
+    let is_empty = log.metrics.names().next().is_none();
+    is_empty.then(|| "No step has been logged yet.".into())
 }
 
 /// Progress of a run.
@@ -281,12 +326,12 @@ fn last_tenth(metrics: &Metrics, label: &str, field: &str) -> Option<Card> {
 }
 
 /// Observer that writes the page when a run ends or stops.
-pub(crate) struct Report {
+pub(crate) struct ReportObserver {
     /// Folder of the run.
     pub folder: RunFolder,
 }
 
-impl crate::Observer for Report {
+impl crate::Observer for ReportObserver {
     fn finished(&mut self, _: crate::Outcome, trainer: &gan_train::Trainer) -> Result<()> {
         if trainer.step() == 0 {
             Ok(())

@@ -2,6 +2,7 @@
 
 use crate::evaluate::{self, Evaluated, best_of};
 use crate::folder::{EVALUATIONS, METRICS, MOST_LINES, written_number};
+use crate::run_log::is_alarm;
 use gan_alarms::Alarm;
 use gan_base::messages::counted;
 use gan_base::regular_file;
@@ -56,9 +57,6 @@ impl Best {
     }
 }
 
-/// Text that a line of an alarm contains.
-const ALARM: &[u8] = b"\"alarm\"";
-
 /// Summary of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
@@ -79,10 +77,15 @@ impl RunSummary {
         // Runs of millions of lines have few alarms, so only lines of alarms are fully parsed.
         let bytes = regular_file::read(&run.join(METRICS), MOST_LINES).unwrap_or_default();
         let lines = || bytes.split(|byte| *byte == b'\n');
-        let may_be_alarm = |line: &&[u8]| line.windows(ALARM.len()).any(|part| part == ALARM);
-        let alarms = lines().filter(may_be_alarm).filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let alarms =
+            lines().filter(|line| is_alarm(line)).filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let step = |line: &[u8]| serde_json::from_slice::<Value>(line).ok()?["step"].as_u64();
         let steps = lines().rev().find_map(step).unwrap_or(0);
+        Self::of_log(run, metric, alarms, steps)
+    }
+
+    /// Returns the same for a run whose alarms and number of steps are known.
+    pub fn of_log(run: &Path, metric: Option<&'static Metric>, alarms: Vec<Raised>, steps: u64) -> Self {
         let evaluations = evaluate::read(&run.join(EVALUATIONS));
         Self {
             best: best(&evaluations, metric),

@@ -3,7 +3,7 @@
 use super::{Problem, Tree};
 
 /// Crates of the workspace, each after those that it may use, with the libraries that it may use.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("gan-base", &[]),
     ("gan-kernels", &["gan-base"]),
     ("gan-hub", &["gan-base"]),
@@ -32,6 +32,10 @@ const ARROWS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("gan-run", LIBRARIES.split_at(11).0),
+    (
+        "gan-serve",
+        &["gan-base", "gan-core", "gan-data", "gan-metrics", "gan-report", "gan-export", "gan-train", "gan-run"],
+    ),
     ("gan-web", &["gan-base", "gan-core", "gan-data", "gan-report", "gan-step"]),
     ("gan", LIBRARIES),
     ("gan-cli", LIBRARIES),
@@ -55,6 +59,7 @@ const LIBRARIES: &[&str] = &[
     "gan-run",
     "gan-export",
     "gan-hub",
+    "gan-serve",
 ];
 
 /// Checks that every dependency in a manifest is in the table. xtask has none, not even external ones.

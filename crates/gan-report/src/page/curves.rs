@@ -28,8 +28,8 @@ pub(super) fn unknown(metrics: &Metrics) -> impl Iterator<Item = &str> {
     metrics.names().filter(move |name| !known(name) && !COUNTERS.contains(name) && has_numbers(metrics, name))
 }
 
-/// Returns the data of a chart for the script.
-pub(super) fn data(chart: &Chart) -> Value {
+/// Returns the data of a chart for the script, with long curves thinned.
+pub fn data(chart: &Chart) -> Value {
     let guide = |(value, label): &(f64, String)| json!({ "value": value, "label": label });
     json!({
         "title": chart.title,
@@ -47,7 +47,7 @@ fn curve_data(curve: &Curve) -> Value {
     };
     let [x, y] = split(&short.points);
     let [mean_x, mean_y] = split(&short.means);
-    json!({ "name": curve.name, "x": x, "y": y, "meanX": mean_x, "meanY": mean_y, "count": curve.points.len() })
+    json!({ "name": curve.name, "field": curve.field, "x": x, "y": y, "meanX": mean_x, "meanY": mean_y, "count": curve.points.len() })
 }
 
 /// Returns a value with six digits, which is more than a screen shows; `null` if it is not a number. Steps stay whole.
@@ -124,20 +124,20 @@ mod tests {
             "{\"step\":2,\"epoch\":0,\"loss_d\":1.25,\"loss_g\":2,\"d_real\":0.5}\n",
         ));
         let names = [("fid".to_string(), "Distance".to_string())].into();
-        let charts = charts(&Page { metrics, names, ..Page::default() });
+        let charts = charts(&Page { metrics: metrics.into(), names, ..Page::default() });
         let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
         assert_eq!(titles, ["Losses", "What D says", "Distance"]);
         assert_eq!(charts[1].y_range, Some([0.0, 1.0]));
         assert_eq!(
             data(&charts[0])["curves"][1],
-            json!({ "name": "G", "x": [1, 2], "y": [null, 2], "meanX": [], "meanY": [], "count": 2 })
+            json!({ "name": "G", "field": "loss_g", "x": [1, 2], "y": [null, 2], "meanX": [], "meanY": [], "count": 2 })
         );
     }
 
     #[test]
     fn a_critics_scores_keep_their_own_axis() {
         let metrics = metrics("{\"step\":1,\"d_real\":-7.5}\n{\"step\":2,\"d_real\":0.5}\n");
-        let charts = charts(&Page { metrics, ..Page::default() });
+        let charts = charts(&Page { metrics: metrics.into(), ..Page::default() });
         assert_eq!((charts[0].y_range, charts[0].guides.len()), (None, 0));
     }
 

@@ -8,27 +8,23 @@ mod curves;
 mod pictures;
 mod sections;
 
-pub use sections::to_digits;
+pub use crate::charts::{Chart, Curve};
+pub use curves::data as chart_data;
+pub use sections::{Section, grouped, to_digits};
 
 use crate::shell::{self, Permission, fill, policy};
 use crate::{Error, Metrics, markup};
 use gan_base::atomic;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const HTML: &str = include_str!("page.html");
 /// Parts of the one style element.
-const STYLES: [&str; 2] = [shell::STYLE, include_str!("page.css")];
+const STYLES: [&str; 2] = [shell::STYLE, Page::STYLE];
 /// Scripts that are concatenated in one script element.
-const SCRIPTS: [&str; 6] = [
-    shell::SCRIPT,
-    include_str!("js/axis.js"),
-    include_str!("js/chart.js"),
-    include_str!("js/input.js"),
-    include_str!("js/frames.js"),
-    include_str!("js/page.js"),
-];
+const SCRIPTS: [&str; 2] = [Page::SCRIPT, "start();\n"];
 
 /// Contents of a page. All texts are plain text and are escaped. An empty part takes no space.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +42,9 @@ pub struct Page {
     /// Diagnosis of the run's numbers, in words.
     pub diagnoses: Vec<Diagnosis>,
     /// Metrics of the run; each field with a number is drawn.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    /// Charts to show instead of those of the metrics.
+    pub charts: Vec<Chart>,
     /// Names for users of metrics fields that this crate does not know; others have their own names.
     pub names: BTreeMap<String, String>,
     /// Pictures over the steps, with a slider for each sequence.
@@ -57,6 +55,27 @@ pub struct Page {
     pub networks: Vec<NetworkTable>,
     /// All settings.
     pub settings_toml: String,
+}
+
+/// Parts of a page, for a program that puts them into a document of its own.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Sections that are not empty, in the order of the page.
+    pub sections: Vec<Section>,
+    /// What the script reads from the element `#data`: `charts` and `sequences`.
+    pub data: Value,
+}
+
+impl Parts {
+    /// Returns links to the sections, as list items.
+    pub fn contents(&self) -> String {
+        sections::contents(&self.sections)
+    }
+
+    /// Returns all sections as HTML.
+    pub fn main(&self) -> String {
+        self.sections.iter().map(|section| section.html.as_str()).collect()
+    }
 }
 
 /// A number with its name.
@@ -151,6 +170,19 @@ pub struct NetworkTable {
 }
 
 impl Page {
+    /// Style of the page, after that of the shell.
+    pub const STYLE: &str = include_str!("page.css");
+
+    /// Script of the page, with that of the shell: `start()` makes charts, sliders and pictures of the elements that [`Page::parts`] returns.
+    pub const SCRIPT: &str = concat!(
+        include_str!("../shell/theme.js"),
+        include_str!("js/axis.js"),
+        include_str!("js/chart.js"),
+        include_str!("js/input.js"),
+        include_str!("js/frames.js"),
+        include_str!("js/page.js"),
+    );
+
     /// Returns the name of a metrics field for users.
     fn called(&self, field: &str) -> String {
         self.names.get(field).cloned().unwrap_or_else(|| field.replace('_', " "))
@@ -162,17 +194,31 @@ impl Page {
         sections::measured(self)
     }
 
-    /// Returns the whole file. The same page gives the same bytes. A picture that cannot be read is skipped, and the page notes it.
-    pub fn html(&self) -> String {
-        let album = pictures::album(self);
-        let charts = curves::charts(self);
+    /// Returns the charts of the metrics: the known ones first, then one for each other field with a number.
+    pub fn charts(&self) -> Vec<Chart> {
+        curves::charts(self)
+    }
+
+    /// Returns the parts of the page. Pictures are not embedded: `link` returns the address of each.
+    pub fn parts(&self, link: &dyn Fn(&Path) -> String) -> Parts {
+        self.parts_of(&pictures::album(self, Some(link)))
+    }
+
+    fn parts_of(&self, album: &pictures::Album) -> Parts {
+        let own = if self.charts.is_empty() { self.charts() } else { vec![] };
+        let charts = if self.charts.is_empty() { &own } else { &self.charts };
         let data = json!({
-            "charts": charts.iter().map(curves::data).collect::<Vec<_>>(),
+            "charts": charts.iter().map(chart_data).collect::<Vec<_>>(),
             "sequences": album.films.iter().map(sections::film_data).collect::<Vec<_>>(),
         });
+        Parts { sections: sections::all(self, album, charts), data }
+    }
+
+    /// Returns the whole file. The same page gives the same bytes. A picture that cannot be read is skipped, and the page notes it.
+    pub fn html(&self) -> String {
+        let parts = self.parts_of(&pictures::album(self, None));
         let style = STYLES.concat();
         let script = SCRIPTS.concat();
-        let main = sections::all(self, &album, &charts);
         fill(
             HTML,
             &[
@@ -180,9 +226,9 @@ impl Page {
                 ("title", &markup::text(&self.title)),
                 ("lead", &markup::text(&self.lead)),
                 ("style", &style),
-                ("contents", &sections::contents(&main)),
-                ("main", &main.iter().map(|section| section.html.as_str()).collect::<String>()),
-                ("data", &markup::json(&data)),
+                ("contents", &parts.contents()),
+                ("main", &parts.main()),
+                ("data", &markup::json(&parts.data)),
                 ("script", &script),
             ],
         )

@@ -1,9 +1,9 @@
-//! PNG files as data URIs, within the budget of a page.
+//! PNG files as data URIs, within the budget of a page, or as links.
 
 use super::{Frame, Page, Sequence};
 use crate::Picture;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 /// Maximum number of embedded frames of a sequence, evenly spaced and including the last.
 const MOST_FRAMES: usize = 60;
@@ -11,9 +11,15 @@ const MOST_FRAMES: usize = 60;
 /// Maximum number of bytes of PNG files in a page; base64 adds a third.
 const BUDGET: u64 = 10 << 20;
 
-/// An embedded picture.
+/// Maximum number of linked frames of a sequence.
+const MOST_LINKS: usize = 500;
+
+/// Bytes at the start of a PNG file that contain its size.
+const HEAD: usize = 24;
+
+/// A picture in the page.
 pub(super) struct Embedded {
-    /// `data:image/png;base64,…`
+    /// `data:image/png;base64,…`, or a link.
     pub uri: String,
     pub width: usize,
     pub height: usize,
@@ -34,23 +40,29 @@ pub(super) struct Album<'a> {
     pub notes: Vec<String>,
 }
 
-/// Reads the pictures of `page`. Single ones come first; the sequences share the rest of the budget.
-pub(super) fn album(page: &Page) -> Album<'_> {
+/// Collects the pictures of `page`: as links if `link` returns their addresses, else embedded. Then single ones come first, and the sequences
+/// share the rest of the budget.
+pub(super) fn album<'a>(page: &'a Page, link: Option<&dyn Fn(&Path) -> String>) -> Album<'a> {
     let mut album = Album { films: vec![], singles: vec![], notes: vec![] };
     let mut left = BUDGET;
     for single in &page.pictures {
-        let bytes = size(&single.path);
+        let bytes = if link.is_some() { 0 } else { size(&single.path) };
         if bytes > left {
             album.notes.push(format!("{} is left out: the page would become too large.", named(&single.path)));
-        } else if let Some(picture) = album.embed(&single.path) {
+        } else if let Some(picture) = album.picture(&single.path, link) {
             left -= bytes;
             album.singles.push((&single.caption, picture));
         }
     }
     let share = left / page.sequences.len().max(1) as u64;
     for sequence in &page.sequences {
-        let chosen = chosen(&sequence.frames, share);
-        let frames: Vec<_> = chosen.iter().filter_map(|f| Some((f.step, album.embed(&f.path)?))).collect();
+        let frames = match link {
+            Some(link) => album.links(&sequence.frames, link),
+            None => {
+                let chosen = chosen(&sequence.frames, share);
+                chosen.iter().filter_map(|f| Some((f.step, album.picture(&f.path, None)?))).collect()
+            }
+        };
         if !frames.is_empty() {
             album.films.push(Film { sequence, frames });
         }
@@ -59,6 +71,23 @@ pub(super) fn album(page: &Page) -> Album<'_> {
 }
 
 impl Album<'_> {
+    fn picture(&mut self, path: &Path, link: Option<&dyn Fn(&Path) -> String>) -> Option<Embedded> {
+        match link {
+            // A file that is being replaced may be missing for a moment, so there is no note.
+            Some(link) => dimensions(path).map(|[width, height]| Embedded { uri: link(path), width, height }),
+            None => self.embed(path),
+        }
+    }
+
+    /// Links up to [`MOST_LINKS`] frames. Only the last one is read, because all pictures of a sequence have one size.
+    fn links(&self, frames: &[Frame], link: &dyn Fn(&Path) -> String) -> Vec<(u64, Embedded)> {
+        let Some([width, height]) = frames.iter().rev().find_map(|frame| dimensions(&frame.path)) else {
+            return vec![];
+        };
+        let chosen = spaced(frames.len(), MOST_LINKS.min(frames.len())).map(|at| &frames[at]);
+        chosen.map(|frame| (frame.step, Embedded { uri: link(&frame.path), width, height })).collect()
+    }
+
     /// Embeds a PNG. It is decoded first, so that no page shows a broken picture.
     fn embed(&mut self, path: &Path) -> Option<Embedded> {
         let read = gan_base::regular_file::read(path, crate::MOST_BYTES).map_err(|reason| reason.to_string());
@@ -75,6 +104,14 @@ impl Album<'_> {
             }
         }
     }
+}
+
+/// Returns width and height of a PNG file, from its header.
+fn dimensions(path: &Path) -> Option<[usize; 2]> {
+    let mut head = [0; HEAD];
+    gan_base::regular_file::open(path).ok()?.read_exact(&mut head).ok()?;
+    let side = |at: usize| head[at..at + 4].iter().fold(0, |side, byte| side << 8 | usize::from(*byte));
+    head.starts_with(b"\x89PNG").then(|| [side(16), side(20)])
 }
 
 /// Returns up to [`MOST_FRAMES`] of `frames`, evenly spaced and including the last, and fewer if they exceed `budget`

@@ -8,9 +8,13 @@ use crate::markup::text;
 use serde_json::{Value, json};
 
 /// A part of the page with an entry in its contents.
-pub(super) struct Section {
-    id: &'static str,
-    heading: &'static str,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// Identifier of its element.
+    pub id: &'static str,
+    /// Heading, plain text.
+    pub heading: &'static str,
+    /// The whole element.
     pub html: String,
 }
 
@@ -98,11 +102,12 @@ fn film((at, film): (usize, &Film)) -> String {
     )
 }
 
-/// Returns steps and pictures for the slider; the last picture is in the HTML.
+/// Returns steps and pictures for the slider. If the pictures are embedded, the last one is only in the HTML.
 pub(super) fn film_data(film: &Film) -> Value {
     let last = film.frames.len().saturating_sub(1);
     let frame = |(at, (step, picture)): (usize, &(u64, Embedded))| {
-        let uri = if at == last { "" } else { picture.uri.as_str() };
+        let is_elsewhere = at == last && picture.uri.starts_with("data:");
+        let uri = if is_elsewhere { "" } else { picture.uri.as_str() };
         json!({ "step": step, "src": uri })
     };
     film.frames.iter().enumerate().map(frame).collect()
@@ -257,7 +262,7 @@ pub fn to_digits(value: f64, digits: i32) -> String {
 }
 
 /// Formats 1234567 as 1,234,567.
-fn grouped(n: u64) -> String {
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let place = |(at, digit): (usize, char)| {
         let comma = at > 0 && (digits.len() - at).is_multiple_of(3);

@@ -19,11 +19,12 @@ fn evil(dir: &Path) -> Page {
         title: text(),
         lead: text(),
         notes: vec![text()],
+        charts: vec![],
         names: [(EVIL.to_string(), text())].into(),
         summary: vec![(text(), text())],
         cards: vec![Card { label: text(), value: text(), note: text(), severity: Severity::Bad }],
         diagnoses: vec![Diagnosis { severity: Severity::Warn, text: text() }],
-        metrics: Metrics::of_lines(line.to_string().as_bytes()).0,
+        metrics: Metrics::of_lines(line.to_string().as_bytes()).0.into(),
         sequences: vec![Sequence {
             name: text(),
             caption: text(),

@@ -85,10 +85,15 @@ impl Tab {
     }
 
     /// Opens `file` in a window of `width`×`height` pixels and waits until its script has run.
-    pub fn go(&mut self, file: &Path, [width, height]: [u32; 2]) {
+    pub fn go(&mut self, file: &Path, size: [u32; 2]) {
+        self.visit(&format!("file://{}", file.display()), size);
+    }
+
+    /// Opens an address in the same way.
+    pub fn visit(&mut self, url: &str, [width, height]: [u32; 2]) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.ask("Emulation.setDeviceMetricsOverride", size);
-        self.ask("Page.navigate", json!({ "url": format!("file://{}", file.display()) }));
+        self.ask("Page.navigate", json!({ "url": url }));
         // While one document replaces another, there is no element.
         let state = "document.documentElement?.dataset ?? {}";
         self.wait(&format!("(({{ ready, fault }}) => ready === 'yes' || fault !== undefined)({state})"));

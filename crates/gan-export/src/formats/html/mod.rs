@@ -1,13 +1,11 @@
 //! HTML: one page in which the generator runs, for exploring its latent space without installing anything.
 //!
 //! The page holds the weights and the WebAssembly module of `gan-web`, both as base64 of gzip, and requests nothing. In reading order: this file (the
-//! page), `directions` (the sliders' directions), `page.html`, `page.css`, `js/`.
-
-mod directions;
+//! page), `page.html`, `page.css`, `js/`.
 
 use super::{ExportedFile, Format};
 use crate::error::{Error, Result};
-use crate::{Model, Network, embedded};
+use crate::{Model, Network, directions, embedded};
 use gan_base::messages::counted;
 use gan_core::summary::grouped;
 use gan_core::{Distribution, Generator, LayeredGenerator, weights};

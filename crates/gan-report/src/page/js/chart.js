@@ -1,6 +1,7 @@
 // A line chart as SVG. All charts of the page share the steps in view, the cursor and the smoothing (`shared`).
 
 const FEWEST_SMOOTHED = 50;
+const COLOURS = 6;
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 56, right: 12, top: 8, bottom: 24 };
 
@@ -17,11 +18,13 @@ function element(name, properties, parent) {
   return node;
 }
 
+// The horizontal axis of a run: the name of a value on it, and the smallest part that can be shown.
+const STEPS = { name: "step", least: 2 };
+
 class Shared {
-  constructor(charts) {
-    const steps = charts.flatMap((chart) => chart.curves.flatMap((curve) => [curve.x[0], curve.x[curve.x.length - 1]]));
-    const [low, high] = [Math.min(...steps), Math.max(...steps)];
-    this.whole = low < high ? [low, high] : [low - 0.5, low + 0.5];
+  constructor(specs, axis = STEPS) {
+    Object.assign(this, { specs, axis });
+    this.whole = this.ends();
     this.view = this.whole;
     this.cursor = null;
     this.weight = 0;
@@ -29,10 +32,26 @@ class Shared {
     this.onView = () => {};
   }
 
-  // Shows [low, high], kept inside the run and at least two steps wide.
+  // The first and the last step of all curves.
+  ends() {
+    const both = ({ x }) => (x.length ? [x[0], x[x.length - 1]] : []);
+    const steps = this.specs.flatMap((spec) => spec.curves.flatMap(both));
+    const [low, high] = [Math.min(...steps), Math.max(...steps)];
+    return low < high ? [low, high] : [low - 0.5, low + 0.5];
+  }
+
+  // Draws points that were added to the curves. A view of the whole run grows with it; another one stays.
+  grown() {
+    const follows = this.view === this.whole;
+    this.whole = this.ends();
+    if (follows) this.view = this.whole;
+    this.redraw();
+  }
+
+  // Shows [low, high], kept inside the run and not narrower than the axis allows.
   show(low, high) {
     const [first, last] = this.whole;
-    const width = Math.min(Math.max(high - low, 2), last - first);
+    const width = Math.min(Math.max(high - low, this.axis.least), last - first);
     const start = Math.min(Math.max((low + high - width) / 2, first), last - width);
     this.view = width < last - first ? [start, start + width] : this.whole;
     this.redraw();
@@ -63,7 +82,8 @@ class Chart {
     this.title = spec.title;
     this.legend = element("div", { className: "legend" });
     this.plot.before(this.legend);
-    this.root = svg("svg", { tabindex: 0, role: "slider", "aria-label": `${spec.title}, over the steps` }, this.plot);
+    const label = `${spec.title}, over the ${shared.axis.name}s`;
+    this.root = svg("svg", { tabindex: 0, role: "slider", "aria-label": label }, this.plot);
     this.clip = `clip-${shared.charts.length}`;
     this.makeLegend();
     this.noteReduction();
@@ -77,7 +97,7 @@ class Chart {
     this.values = this.spec.curves.map((curve, at) => {
       const button = element("button", { type: "button" }, this.legend);
       button.setAttribute("aria-pressed", "true");
-      element("i", { className: `c${at % 4}` }, button);
+      element("i", { className: `c${at % COLOURS}` }, button);
       button.append(curve.name);
       button.addEventListener("click", () => {
         if (!this.hidden.delete(at)) this.hidden.add(at);
@@ -169,8 +189,8 @@ class Chart {
       svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }, root);
       svg("text", { x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, root).textContent = brief(value);
     }
-    const steps = linearTicks(...this.shared.view, Math.max(2, Math.floor(width / 110))).filter(Number.isInteger);
-    for (const step of steps) {
+    const steps = linearTicks(...this.shared.view, Math.max(2, Math.floor(width / 110)));
+    for (const step of steps.filter((step) => this.shared.axis.least < 1 || Number.isInteger(step))) {
       const x = this.x(step);
       const end = x > width - 30;
       const place = { x: end ? width - 2 : x, y: height - 8, "text-anchor": end ? "end" : "middle" };
@@ -187,10 +207,10 @@ class Chart {
   drawCurve(curve, at, parent) {
     // A few measured values are what they are: a smoothed line through them would lag behind.
     const smooth = this.shared.weight > 0 && curve.x.length >= FEWEST_SMOOTHED;
-    svg("path", { d: this.path(curve.x, curve.y), class: `c${at % 4}${smooth ? " raw" : ""}` }, parent);
+    svg("path", { d: this.path(curve.x, curve.y), class: `c${at % COLOURS}${smooth ? " raw" : ""}` }, parent);
     if (!smooth) return;
     const [x, y] = curve.meanX.length ? [curve.meanX, curve.meanY] : [curve.x, curve.y];
-    svg("path", { d: this.path(x, smoothed(y, this.shared.weight)), class: `c${at % 4}` }, parent);
+    svg("path", { d: this.path(x, smoothed(y, this.shared.weight)), class: `c${at % COLOURS}` }, parent);
   }
 
   // A line through the points in view and the one before and after; it breaks where a value is missing.
@@ -220,11 +240,13 @@ class Chart {
       svg("line", { class: "cursor", x1: x, x2: x, y1: MARGIN.top, y2: this.height - MARGIN.bottom }, this.marks);
     }
     const said = this.spec.curves.map((curve, at) => this.readOut(curve, at, step, there));
-    const shown = Math.round(step);
-    this.at.textContent = `step ${written(shown)}`;
-    const [low, high] = this.shared.whole.map(Math.round);
+    const { name, least } = this.shared.axis;
+    const rounded = least < 1 ? (value) => Number(value.toFixed(2)) : Math.round;
+    const shown = rounded(step);
+    this.at.textContent = `${name} ${written(shown)}`;
+    const [low, high] = this.shared.whole.map(rounded);
     const state = { "aria-valuemin": low, "aria-valuemax": high, "aria-valuenow": shown };
-    state["aria-valuetext"] = `step ${written(shown)}: ${said.filter(Boolean).join(", ")}`;
+    state["aria-valuetext"] = `${name} ${written(shown)}: ${said.filter(Boolean).join(", ")}`;
     for (const [key, value] of Object.entries(state)) this.root.setAttribute(key, value);
   }
 
@@ -234,7 +256,7 @@ class Chart {
     this.values[at].textContent = written(value);
     if (this.hidden.has(at)) return "";
     if (there && this.fits(value)) {
-      svg("circle", { class: `c${at % 4}`, cx: this.x(curve.x[i]), cy: this.y(value), r: 3.5 }, this.marks);
+      svg("circle", { class: `c${at % COLOURS}`, cx: this.x(curve.x[i]), cy: this.y(value), r: 3.5 }, this.marks);
     }
     return `${curve.name} ${written(value)}`;
   }

@@ -10,7 +10,21 @@ class Film {
     frames[frames.length - 1].src = this.image.src;
     this.slider.addEventListener("input", () => { this.stop(); this.show(); });
     this.button.addEventListener("click", () => (this.timer ? this.stop() : this.play()));
-    find(".controls").hidden = frames.length < 2;
+    this.controls = find(".controls");
+    this.controls.hidden = frames.length < 2;
+    this.show();
+  }
+
+  // Replaces the frames. If the last one was shown, the new last one is shown.
+  update(frames) {
+    const shown = this.frames[this.slider.valueAsNumber].step;
+    const follows = this.slider.valueAsNumber === this.frames.length - 1 && !this.timer;
+    this.frames = frames;
+    this.slider.max = frames.length - 1;
+    const at = frames.findIndex((frame) => frame.step >= shown);
+    this.slider.value = follows || at < 0 ? frames.length - 1 : at;
+    this.controls.hidden = frames.length < 2;
+    this.ready = false;
     this.show();
   }
 
@@ -35,7 +49,7 @@ class Film {
     this.timer = setInterval(() => {
       this.slider.value = this.slider.valueAsNumber + 1;
       this.show();
-      if (this.slider.valueAsNumber === last) this.stop();
+      if (this.slider.valueAsNumber >= this.frames.length - 1) this.stop();
     }, calm ? 800 : Math.max(120, Math.min(500, 8000 / last)));
   }
 

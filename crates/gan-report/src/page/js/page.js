@@ -1,8 +1,11 @@
 // Starts everything: charts, films, enlarged pictures, print. Says on the page if something goes wrong.
 
-function startCharts(specs) {
-  if (!specs.length) return new Shared([]);
-  const shared = new Shared(specs);
+// What `start` made: the charts' shared state and the films, for scripts that add to them.
+const started = { shared: null, films: [] };
+
+function startCharts(specs, axis) {
+  const shared = new Shared(specs, axis);
+  if (!specs.length) return shared;
   const slider = document.getElementById("smoothing"), whole = document.getElementById("whole");
   const set = (weight) => {
     shared.weight = weight;
@@ -28,7 +31,9 @@ function startZoom() {
     image.classList.toggle("actual", on);
     size.textContent = on ? "Fit the window" : "Actual pixels";
   };
-  document.querySelectorAll(".zoomable").forEach((button) => button.addEventListener("click", () => {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(".zoomable");
+    if (!button) return;
     const shown = button.querySelector("img");
     Object.assign(image, { src: shown.src, alt: shown.alt });
     image.width = shown.naturalWidth;
@@ -36,20 +41,29 @@ function startZoom() {
     dialog.querySelector("p").textContent = button.closest("figure").querySelector("figcaption").textContent;
     actual(false);
     dialog.showModal();
-  }));
+  });
   size.addEventListener("click", () => actual(!image.classList.contains("actual")));
   document.getElementById("zoom-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 }
 
-function startPrint(shared) {
+function startPrint() {
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open], .help)")];
     closed.forEach((details) => { details.open = true; });
-    shared.redraw();
+    started.shared.redraw();
   });
   addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
+}
+
+// Makes the charts and films of the elements in the page.
+function build({ charts, sequences, axis }) {
+  const shared = startCharts(charts, axis);
+  const follow = (step) => shared.point(step);
+  const films = [...document.querySelectorAll(".film")];
+  started.shared = shared;
+  started.films = films.map((figure) => new Film(figure, sequences[figure.dataset.film], follow));
 }
 
 function start() {
@@ -63,18 +77,12 @@ function start() {
   addEventListener("error", (event) => fault(event.message));
   try {
     root.classList.add("js");
-    const data = JSON.parse(document.getElementById("data").textContent);
     startTheme();
-    const shared = startCharts(data.charts);
-    const follow = (step) => shared.point(step);
-    const films = document.querySelectorAll(".film");
-    films.forEach((figure) => new Film(figure, data.sequences[figure.dataset.film], follow));
+    build(JSON.parse(document.getElementById("data").textContent));
     startZoom();
-    startPrint(shared);
+    startPrint();
     root.dataset.ready = "yes";
   } catch (error) {
     fault(error.message);
   }
 }
-
-start();
