@@ -22,7 +22,7 @@ const SCRIPTS: [&str; 5] = [
 /// What a laboratory offers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Lab {
-    /// Presets, of which the first is shown at the start.
+    /// Presets. The page starts with the first.
     pub presets: Vec<LabPreset>,
     /// Names of the losses.
     pub losses: Vec<String>,

@@ -189,7 +189,7 @@ fn number(line: &[u8], key: &[u8]) -> Option<f64> {
     std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }
 
-/// A curve of means over equally many values, of which there are at most [`POINTS`] however many values are added.
+/// A curve of at most [`POINTS`] points, however many values are added. Each point is a mean over the same number of values.
 #[derive(Clone, Debug)]
 pub(crate) struct Spark {
     means: Vec<f64>,

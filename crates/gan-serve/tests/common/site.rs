@@ -45,7 +45,7 @@ impl Site {
         format!("127.0.0.1:{}", self.server.address().port())
     }
 
-    /// Makes a run of `total` steps, of which `steps` are done, and waits until the server sees it.
+    /// Makes a run with `steps` of its `total` steps done, and waits until the server sees it.
     pub fn run(&self, name: &str, steps: u64, total: u64) {
         self.make(name, steps, total);
         std::thread::sleep(Duration::from_millis(550));
